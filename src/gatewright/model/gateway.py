@@ -1,0 +1,60 @@
+"""What is the same for all APIs of a gateway: listeners, virtual host defaults, router behaviour."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """Certificate of a listener (PEM text) and the accepted protocol versions (`TLS1_2`, ...)."""
+
+    certificate_chain: str
+    private_key: str
+    minimum_version: str = "TLS1_2"
+    maximum_version: str = "TLS1_3"
+    ciphers: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return f"Tls({self.minimum_version}..{self.maximum_version})"
+
+
+class Listener(msgspec.Struct, frozen=True):
+    """A socket that accepts client traffic. `tls` None means plain HTTP."""
+
+    name: str
+    address: str
+    port: int
+    tls: Tls | None = None
+
+
+class VirtualHosts(msgspec.Struct, frozen=True):
+    """Names used when an API names none, and the domains that a default name stands for (empty: the name itself)."""
+
+    main: str = "*"
+    sandbox: str = "sandbox-*"
+    main_domains: tuple[str, ...] = ()
+    sandbox_domains: tuple[str, ...] = ()
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """Router behaviour shared by all APIs. Times in milliseconds, sizes in bytes."""
+
+    listeners: tuple[Listener, ...]
+    vhosts: VirtualHosts = VirtualHosts()
+    server_header: str = "WSO2 API Platform"
+    server_header_transformation: Literal["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"] = "OVERWRITE"
+    normalize_path: bool = True
+    escaped_slashes: Literal[
+        "KEEP_UNCHANGED", "REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD"
+    ] = "KEEP_UNCHANGED"
+    request_timeout_ms: int = 0
+    request_headers_timeout_ms: int = 0
+    stream_idle_timeout_ms: int = 300_000
+    idle_timeout_ms: int = 3_600_000
+    route_timeout_ms: int = 60_000
+    route_idle_timeout_ms: int = 300_000
+    connect_timeout_ms: int = 5_000
+    connection_buffer_bytes: int = 1_048_576
+    native_policies: bool = True
+    api_key_issuer: str = ""
