@@ -45,9 +45,9 @@ class Gateway(msgspec.Struct, frozen=True):
     server_header: str = "WSO2 API Platform"
     server_header_transformation: Literal["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"] = "OVERWRITE"
     normalize_path: bool = True
-    escaped_slashes: Literal[
-        "KEEP_UNCHANGED", "REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD"
-    ] = "KEEP_UNCHANGED"
+    escaped_slashes: Literal["KEEP_UNCHANGED", "REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD"] = (
+        "KEEP_UNCHANGED"
+    )
     request_timeout_ms: int = 0
     request_headers_timeout_ms: int = 0
     stream_idle_timeout_ms: int = 300_000
