@@ -1,0 +1,37 @@
+"""Registers the project's pytest plugins and the `--long` flag. Fixtures live beside the tests that use them."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+def _make_ledger_importable() -> None:
+    """Make `conformance_ledger` a package without putting `tests/` on the import path.
+
+    Folders below `tests/` bear the names of rooms and of installed packages (`envoy`), which must not meet.
+    """
+    if "conformance_ledger" not in sys.modules:
+        package = ModuleType("conformance_ledger")
+        package.__path__ = [str(Path(__file__).parent / "conformance_ledger")]
+        sys.modules["conformance_ledger"] = package
+
+
+_make_ledger_importable()
+
+pytest_plugins = ["pytester", "conformance_ledger.plugin"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--long`."""
+    parser.addoption("--long", action="store_true", help="also run the soak and fault sequences marked `long`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip tests marked `long` unless they were asked for."""
+    if config.getoption("--long"):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="long: runs only with --long"))
