@@ -1,0 +1,11 @@
+"""Tables, transactions, migrations, encryption at rest. Knows SQL; knows no HTTP, Envoy or control plane.
+
+`open_store` gives a `Store`: transactions run as plain functions on a SQLAlchemy connection, in a thread of the store.
+The functions that read and write rows are in `artifacts.py`, `api_keys.py`, `changes.py`, `outbox.py`, `meta.py`; only
+`gatewright.deployment` calls those that write artifacts and keys. Everything SQLite-specific is in `dialect.py`.
+"""
+
+from gatewright.store.database import Store, open_store
+from gatewright.store.errors import StoreClosed, StoreError, StoreInUse, StoreUnavailable
+
+__all__ = ["Store", "StoreClosed", "StoreError", "StoreInUse", "StoreUnavailable", "open_store"]
