@@ -15,14 +15,14 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def decide(headers, params=None, *, issuer="", **credential):
+def decide(headers, params=None, *, wanted="", **credential):
     policy = installed().get("api-key-auth", "v1.2.1")
     store = Credentials()
     known = ApiKeyCredential(api_id="api-1", name="k", key_hash=digest("apip_secret"), **credential)
     store.replace("api-1", [known])
     request = RequestHeaders(api=API, method="GET", path="/x", headers=headers)
     behaviour = policy.attach({"key": "API-Key", "in": "header", **(params or {})})
-    return behaviour.on_request_headers(request, Services(credentials=store, api_key_issuer=issuer))
+    return behaviour.on_request_headers(request, Services(credentials=store, api_key_issuer=wanted))
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,7 @@ def test_an_active_key_passes_and_its_header_stays_here(headers, params):
     ],
 )
 def test_all_reasons_look_the_same(headers, params, more):
-    wanted = more.pop("wanted", "")
-    decision = decide(headers, params, issuer=wanted, **more)
+    decision = decide(headers, params, **more)
     assert isinstance(decision, Respond)
     assert decision.status == 401
     assert decision.body == b'{"error":"Unauthorized","message":"Valid API key required"}'
