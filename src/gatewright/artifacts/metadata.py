@@ -5,7 +5,6 @@ Pure. Source: management API reference, section 6.1.
 
 import re
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -24,8 +23,8 @@ class Metadata(msgspec.Struct, frozen=True):
     """Identity of an artifact as its author wrote it. `name` is the handle."""
 
     name: str
-    labels: Mapping[str, str] = msgspec.field(default_factory=lambda: MappingProxyType({}))
-    annotations: Mapping[str, str] = msgspec.field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def artifact_id(self) -> str | None:
@@ -43,8 +42,8 @@ def read_metadata(document: Mapping[str, Any]) -> Metadata:
     raw = document.get("metadata") or {}
     return Metadata(
         name=raw.get("name", ""),
-        labels=MappingProxyType(dict(raw.get("labels") or {})),
-        annotations=MappingProxyType(dict(raw.get("annotations") or {})),
+        labels=dict(raw.get("labels") or {}),
+        annotations=dict(raw.get("annotations") or {}),
     )
 
 
@@ -68,6 +67,5 @@ def label_problems(labels: Mapping[str, str]) -> Iterator[ValidationProblem]:
         if not key or _WHITESPACE.search(key):
             yield ValidationProblem(
                 "metadata.labels",
-                f"Label key '{key}' contains whitespace characters."
-                " Label keys must not contain any whitespace.",
+                f"Label key '{key}' contains whitespace characters. Label keys must not contain any whitespace.",
             )

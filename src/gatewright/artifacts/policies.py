@@ -4,11 +4,12 @@ Pure data: who fills the catalogue is not known here. Source: management API ref
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+
+from gatewright.artifacts.parameters import ParameterSchema
 
 _FULL_VERSION = re.compile(r"v([0-9]+)\.([0-9]+)\.([0-9]+)")
 _MAJOR_VERSION = re.compile(r"v([0-9]+)")
@@ -26,7 +27,7 @@ class PolicyRef(msgspec.Struct, frozen=True):
     version: str
     resolved: str = ""
     execution_condition: str | None = None
-    params: Mapping[str, Any] = msgspec.field(default_factory=lambda: MappingProxyType({}))
+    params: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
 class InvalidPolicyDefinition(ValueError):
@@ -99,10 +100,19 @@ class PolicyCatalogue:
             if len(set(keys)) != len(keys):
                 raise InvalidPolicyDefinition(f"policy {name!r} is defined twice with the same version")
         self._by_name = {name: tuple(versions) for name, versions in by_name.items()}
+        self._schemas = {(d.name, d.version): ParameterSchema(d.parameters) for d in self}
 
-    def __iter__(self) -> "Iterable[PolicyDefinition]":  # type: ignore[misc]
+    def __iter__(self) -> Iterator[PolicyDefinition]:
         """Definitions by name, then by version."""
-        return iter(d for name in sorted(self._by_name) for d in self._by_name[name])
+        return (d for name in sorted(self._by_name) for d in self._by_name[name])
+
+    def __len__(self) -> int:
+        """Number of definitions."""
+        return sum(map(len, self._by_name.values()))
+
+    def parameter_schema(self, definition: PolicyDefinition) -> ParameterSchema:
+        """The compiled schema of a definition's `params`. Raises KeyError for a definition of another catalogue."""
+        return self._schemas[definition.name, definition.version]
 
     def resolve(self, name: str, version: str) -> PolicyDefinition | PolicyNotFound:
         """The definition that a reference means (18.2), or the reason why there is none (18.3)."""
@@ -115,16 +125,14 @@ class PolicyCatalogue:
         major = _MAJOR_VERSION.fullmatch(wanted)
         if major is None:
             return PolicyNotFound(_bad_version(name, wanted))
-        matching = [d for d in candidates if d.key[0] == int(major[1])]
+        matching = [d for d in candidates if str(d.key[0]) == major[1]]
         if len(matching) == 1:
             return matching[0]
         if matching:
             return PolicyNotFound(
                 f"multiple matching versions for policy '{name}' major '{wanted}'; cannot resolve uniquely"
             )
-        return PolicyNotFound(
-            f"policy '{name}' major version '{wanted}' not found in loaded policy definitions"
-        )
+        return PolicyNotFound(f"policy '{name}' major version '{wanted}' not found in loaded policy definitions")
 
 
 def _bad_version(name: str, version: str) -> str:
@@ -133,6 +141,4 @@ def _bad_version(name: str, version: str) -> str:
             f"policy '{name}' version must be major-only (e.g., v1);"
             " full semantic version (e.g., v1.0.0) is not allowed"
         )
-    return (
-        f"invalid version format '{version}' for policy '{name}'; expected major-only version (e.g., v1)"
-    )
+    return f"invalid version format '{version}' for policy '{name}'; expected major-only version (e.g., v1)"

@@ -25,7 +25,7 @@ class ArtifactWarning(msgspec.Struct, frozen=True):
     message: str
 
 
-class InvalidArtifact(Exception):  # noqa: N818 - the name says what it is about, callers read it as a statement
+class InvalidArtifact(Exception):
     """The document is refused. `problems` holds every reason in the documented order; never empty."""
 
     def __init__(self, problems: tuple[ValidationProblem, ...]) -> None:

@@ -1,6 +1,6 @@
 """The typed RestApi: what the rest of the gateway sees of a validated document.
 
-Pure values; `restapi_reading.py` makes them out of a mapping, `restapi_rules.py` holds the rules a document must keep.
+Pure values. `restapi_rules.py` holds the rules a document must keep, `restapi_validation.py` is the complete check.
 """
 
 from collections.abc import Mapping
@@ -8,17 +8,20 @@ from typing import Any
 
 import msgspec
 
-from gatewright.artifacts.durations import Resilience
-from gatewright.artifacts.metadata import Metadata
-from gatewright.artifacts.policies import PolicyRef
-from gatewright.artifacts.upstreams import UpstreamDefinition, UpstreamSlot
-from gatewright.artifacts.vhosts import VhostDefaults, Vhosts
+from gatewright.artifacts import restapi_rules
+from gatewright.artifacts.durations import Resilience, read_resilience
+from gatewright.artifacts.metadata import Metadata, metadata_problems, read_metadata
+from gatewright.artifacts.policies import PolicyCatalogue, PolicyRef
+from gatewright.artifacts.policy_rules import read_policies
+from gatewright.artifacts.problems import InvalidArtifact
+from gatewright.artifacts.upstreams import UpstreamDefinition, UpstreamSlot, read_definition, read_slot
+from gatewright.artifacts.vhosts import VhostDefaults, Vhosts, effective_vhosts
 
-KIND = "RestApi"
+KIND = restapi_rules.KIND
 
 
 class HeaderMatch(msgspec.Struct, frozen=True):
-    """A condition on a request header, as written; `type` is `Exact`, `RegularExpression` or any other text (= Exact)."""
+    """A condition on a request header, as written; `type` other than `RegularExpression` means `Exact`."""
 
     name: str
     value: str
@@ -94,9 +97,50 @@ class RestApi(msgspec.Struct, frozen=True):
         wanted = name.strip()
         return next((d for d in self.upstream_definitions if d.name == wanted), None)
 
-    @staticmethod
-    def from_document(document: Mapping[str, Any], *, defaults: VhostDefaults | None = None) -> "RestApi":
-        """Type a valid, rendered document without checking policies. Raises InvalidArtifact on anything else."""
-        from gatewright.artifacts.restapi_validation import validate_restapi  # noqa: PLC0415 - breaks the cycle
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], *, defaults: VhostDefaults | None = None) -> "RestApi":
+        """Type a rendered document without checking its policies. Raises InvalidArtifact with every problem."""
+        shaped = restapi_rules.read_shape(document)
+        problems = (*restapi_rules.restapi_problems(shaped), *metadata_problems(shaped))
+        if problems:
+            raise InvalidArtifact(problems)
+        return read_restapi(shaped, defaults or VhostDefaults(), None)
 
-        return validate_restapi(document, catalogue=None, defaults=defaults or VhostDefaults()).api
+
+def read_restapi(document: Mapping[str, Any], defaults: VhostDefaults, catalogue: PolicyCatalogue | None) -> RestApi:
+    """Type a shaped document that has been found valid; anything else may raise what it likes."""
+    spec = document["spec"]
+    upstream = spec["upstream"]
+    return RestApi(
+        metadata=read_metadata(document),
+        display_name=spec["displayName"],
+        version=spec["version"],
+        context=restapi_rules.resolve_version(spec["context"], spec["version"]),
+        context_template=spec["context"],
+        vhosts=effective_vhosts(spec.get("vhosts"), defaults),
+        main=read_slot(upstream["main"]),
+        sandbox=read_slot(upstream["sandbox"]) if "sandbox" in upstream else None,
+        upstream_definitions=tuple(map(read_definition, spec.get("upstreamDefinitions") or ())),
+        policies=read_policies(spec.get("policies"), catalogue),
+        resilience=read_resilience(spec.get("resilience")),
+        operations=tuple(_read_operation(index, raw, catalogue) for index, raw in enumerate(spec["operations"])),
+        subscription_plans=tuple(spec.get("subscriptionPlans") or ()),
+        deployment_state=spec.get("deploymentState") or "",
+    )
+
+
+def _read_operation(index: int, raw: Mapping[str, Any], catalogue: PolicyCatalogue | None) -> Operation:
+    method, path, _, _ = restapi_rules.written_form(raw)
+    match = raw.get("match")
+    return Operation(
+        index=index,
+        method=method,
+        path=path,
+        match_type=None if match is None else (match.get("path") or {}).get("type") or "Exact",
+        headers=tuple(
+            HeaderMatch(name=h.get("name", ""), value=h.get("value", ""), type=h.get("type") or "Exact")
+            for h in (match or {}).get("headers") or ()
+        ),
+        policies=read_policies(raw.get("policies"), catalogue),
+        resilience=read_resilience(raw.get("resilience")),
+    )

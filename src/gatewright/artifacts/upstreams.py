@@ -53,9 +53,7 @@ def read_definition(raw: Mapping[str, Any]) -> UpstreamDefinition:
     connect = ((raw.get("timeout") or {}).get("connect") or "").strip()
     return UpstreamDefinition(
         name=raw["name"],
-        targets=tuple(
-            UpstreamTarget(url=t["url"].strip(), weight=t.get("weight")) for t in raw.get("upstreams") or ()
-        ),
+        targets=tuple(UpstreamTarget(url=t["url"].strip(), weight=t.get("weight")) for t in raw.get("upstreams") or ()),
         base_path=raw.get("basePath") or "",
         connect_timeout_ms=duration_ms(connect) if connect else None,
     )
