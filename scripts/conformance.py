@@ -8,6 +8,7 @@ ledger could not be read or the tests could not be run.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -129,6 +130,8 @@ def up_to_date_results(root: Path, options: argparse.Namespace, run: Callable[[P
     """The results to report, after running the tests if needed. Raises LedgerError when that gave none."""
     results = ledger.read_results(root)
     if options.cached:
+        if results is None or results.whole_run_at is None:
+            print("No run of all marked tests is on record, so these figures are incomplete.", file=sys.stderr)
         return results or ledger.Results(None, {})
     if options.rerun or not is_current(results, root):
         before = results.whole_run_at if results else None
@@ -164,6 +167,11 @@ def main(argv: list[str], root: Path = ROOT, run: Callable[[Path], None] = run_m
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+        sys.exit(status)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
