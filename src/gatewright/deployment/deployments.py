@@ -23,7 +23,7 @@ from gatewright.deployment.results import (
     Stored,
     Unknown,
 )
-from gatewright.store.rows import ApiKeyRow, ArtifactRow, SyncStatus, OutboxRow
+from gatewright.store.rows import ApiKeyRow, ArtifactRow, OutboxRow, SyncStatus
 
 
 class Deployments:
@@ -96,9 +96,7 @@ class Deployments:
         """
         raise NotImplementedError
 
-    async def revoke_key(
-        self, kind: str, handle: str, name: str, *, caller: Caller, correlation_id: str
-    ) -> KeyRevoked:
+    async def revoke_key(self, kind: str, handle: str, name: str, *, caller: Caller, correlation_id: str) -> KeyRevoked:
         """End a key; an unknown name is fine. Raises NotFound, KeyRefused (neither owner nor admin)."""
         raise NotImplementedError
 

@@ -192,43 +192,43 @@ class DeploymentError(Exception):
         super().__init__(message)
 
 
-class NotFound(DeploymentError):  # noqa: N818 - reads as a statement
+class NotFound(DeploymentError):
     """No artifact of this kind has this handle."""
 
     code = "NOT_FOUND"
 
 
-class KeyNotFound(DeploymentError):  # noqa: N818 - reads as a statement
+class KeyNotFound(DeploymentError):
     """The artifact exists, the key does not."""
 
     code = "KEY_NOT_FOUND"
 
 
-class Conflict(DeploymentError):  # noqa: N818 - reads as a statement
+class Conflict(DeploymentError):
     """The message is the original's, ready for the client."""
 
     code = "CONFLICT"
 
 
-class InvalidPin(DeploymentError):  # noqa: N818 - reads as a statement
+class InvalidPin(DeploymentError):
     """The annotation that pins the UUID holds something else."""
 
     code = "INVALID_PIN"
 
 
-class HandleMismatch(DeploymentError):  # noqa: N818 - reads as a statement
+class HandleMismatch(DeploymentError):
     """Renaming an artifact by PUT is refused."""
 
     code = "HANDLE_MISMATCH"
 
 
-class UnsupportedKind(DeploymentError):  # noqa: N818 - reads as a statement
+class UnsupportedKind(DeploymentError):
     """A kind that this gateway does not deploy."""
 
     code = "UNSUPPORTED_KIND"
 
 
-class KeyRefused(DeploymentError):  # noqa: N818 - reads as a statement
+class KeyRefused(DeploymentError):
     """`reason` tells which rule; the message is the original's raw text."""
 
     code = "KEY_REFUSED"

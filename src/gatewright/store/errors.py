@@ -21,7 +21,7 @@ class StoreError(Exception):
         super().__init__(f"{message}. {advice}" if advice else message)
 
 
-class StoreInUse(StoreError):  # noqa: N818 - reads as a statement
+class StoreInUse(StoreError):
     """`pid` is None when the owner left no readable id behind."""
 
     code = "STORE_IN_USE"
@@ -31,7 +31,7 @@ class StoreInUse(StoreError):  # noqa: N818 - reads as a statement
         super().__init__(message, advice)
 
 
-class StoreUnavailable(StoreError):  # noqa: N818 - reads as a statement
+class StoreUnavailable(StoreError):
     """The statement was refused and nothing was changed. The next one is tried anew; no restart is needed."""
 
     code = "STORE_UNAVAILABLE"
@@ -43,7 +43,7 @@ class StoreClosed(StoreUnavailable):
     code = "STORE_CLOSED"
 
 
-class SchemaMismatch(StoreError):  # noqa: N818 - reads as a statement
+class SchemaMismatch(StoreError):
     """The tables are not those of this release and cannot be brought there."""
 
     code = "STORE_SCHEMA_MISMATCH"

@@ -54,7 +54,6 @@ class ApiKeyRow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     key_hash: str
     masked_key: str
-    display_name: str = ""
     status: KeyStatus = "active"
     source: KeySource = "local"
     issuer: str | None = None
@@ -63,8 +62,6 @@ class ApiKeyRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None = None
-    application_id: str = ""
-    application_name: str = ""
 
 
 class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
