@@ -31,13 +31,15 @@ check: dev       ## formatting, lint, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@MYPYPATH=src:tests $(BIN)/mypy tests/conformance_ledger scripts/conformance.py
 	@$(BIN)/lint-imports
 
 format: dev      ## let ruff format and fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-conformance: dev ## what of the references is covered, deviating, open (ARGS=--json)
+conformance:     ## what of the references is covered, deviating, open (ARGS=--json)
+	@$(MAKE) --no-print-directory dev >&2
 	@$(BIN)/python scripts/conformance.py $(ARGS)
 
 bench: dev       ## measure and write build/bench.json (ARGS=--quick)
