@@ -4,9 +4,15 @@ from typing import Literal
 
 import msgspec
 
+ServerHeader = Literal["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"]
+EscapedSlashes = Literal["KEEP_UNCHANGED", "REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD"]
+
 
 class Tls(msgspec.Struct, frozen=True):
-    """Certificate of a listener (PEM text) and the accepted protocol versions (`TLS1_2`, ...)."""
+    """Certificate of a listener (PEM text), the accepted protocol versions (`TLS1_2`, ...) and ciphers up to TLS 1.2.
+
+    No ciphers means the router's default list.
+    """
 
     certificate_chain: str
     private_key: str
@@ -37,17 +43,40 @@ class VirtualHosts(msgspec.Struct, frozen=True):
     sandbox_domains: tuple[str, ...] = ()
 
 
+class UpstreamTls(msgspec.Struct, frozen=True):
+    """How HTTPS upstreams are verified. `custom_ca` is PEM text trusted besides the file `trusted_ca_file`.
+
+    `verify_certificate` False accepts any certificate; `verify_host_name` False accepts one made for another host.
+    """
+
+    trusted_ca_file: str = "/etc/ssl/certs/ca-certificates.crt"
+    custom_ca: str = ""
+    verify_certificate: bool = True
+    verify_host_name: bool = True
+    minimum_version: str = "TLS1_2"
+    maximum_version: str = "TLS1_3"
+    ciphers: tuple[str, ...] = ()
+
+
+class AccessLog(msgspec.Struct, frozen=True):
+    """One line per request on the router's standard output. Empty `text_format`, `json_fields`: the default."""
+
+    format: Literal["text", "json"] = "text"
+    text_format: str = ""
+    json_fields: dict[str, str] = {}
+
+
 class Gateway(msgspec.Struct, frozen=True):
     """Router behaviour shared by all APIs. Times in milliseconds, sizes in bytes."""
 
     listeners: tuple[Listener, ...]
     vhosts: VirtualHosts = VirtualHosts()
+    upstream_tls: UpstreamTls = UpstreamTls()
+    access_log: AccessLog | None = None
     server_header: str = "WSO2 API Platform"
-    server_header_transformation: Literal["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"] = "OVERWRITE"
+    server_header_transformation: ServerHeader = "OVERWRITE"
     normalize_path: bool = True
-    escaped_slashes: Literal["KEEP_UNCHANGED", "REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD"] = (
-        "KEEP_UNCHANGED"
-    )
+    escaped_slashes: EscapedSlashes = "KEEP_UNCHANGED"
     request_timeout_ms: int = 0
     request_headers_timeout_ms: int = 0
     stream_idle_timeout_ms: int = 300_000
