@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
+from gatewright.artifacts.limits import DEFAULT_LIMITS, Limits, excess
 from gatewright.artifacts.plain import Plain
 from gatewright.artifacts.problems import MalformedDocument
-from gatewright.artifacts.yaml_reading import Limits, YamlError, first_yaml_document, yaml_documents
+from gatewright.artifacts.yaml_reading import YamlError, first_yaml_document, yaml_documents
 
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml"})
 JSON_TYPE = "application/json"
-DEFAULT_LIMITS = Limits()
 
 _decoder = msgspec.json.Decoder()
 
@@ -76,7 +76,7 @@ class _Refused(ValueError):
 
 def _check_size(body: bytes | str, limits: Limits) -> None:
     if len(body) > limits.max_bytes:
-        raise _Refused(f"document is larger than {limits.max_bytes} bytes")
+        raise _Refused(limits.too_large)
 
 
 def _json_value(body: bytes | str, limits: Limits) -> Plain:
@@ -85,28 +85,13 @@ def _json_value(body: bytes | str, limits: Limits) -> Plain:
     try:
         value = _decoder.decode(body)
     except RecursionError:
-        raise _Refused(f"document is nested deeper than {limits.max_depth} levels") from None
+        raise _Refused(limits.too_deep) from None
     except (msgspec.MsgspecError, UnicodeError) as problem:
         raise _Refused(str(problem)) from None
     problem_text = excess(value, limits)
     if problem_text:
         raise _Refused(problem_text)
     return value
-
-
-def excess(value: Plain, limits: Limits = DEFAULT_LIMITS) -> str | None:
-    """Why a plain value is too deep or has too many nodes, or None. Does not recurse."""
-    nodes = 0
-    level = [value]
-    for _ in range(limits.max_depth + 1):
-        containers = [v for v in level if isinstance(v, dict | list)]
-        if not containers:
-            return None
-        nodes += sum(map(len, containers))
-        if nodes > limits.max_nodes:
-            return f"document has more than {limits.max_nodes} nodes"
-        level = [child for c in containers for child in (c.values() if isinstance(c, dict) else c)]
-    return f"document is nested deeper than {limits.max_depth} levels"
 
 
 def _mapping(value: Plain, syntax: str) -> dict[str, Any]:

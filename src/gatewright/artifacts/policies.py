@@ -29,6 +29,10 @@ class PolicyRef(msgspec.Struct, frozen=True):
     execution_condition: str | None = None
     params: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Without the parameters, which may hold secrets."""
+        return f"PolicyRef({self.name!r}, {self.resolved or self.version!r})"
+
 
 class InvalidPolicyDefinition(ValueError):
     """A definition cannot be loaded: the gateway must not start with it."""

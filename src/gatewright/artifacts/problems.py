@@ -7,7 +7,12 @@
 Pure: imports nothing of the project.
 """
 
+from collections.abc import Iterable
+from itertools import islice
+
 import msgspec
+
+MAX_PROBLEMS = 1_000
 
 
 class ValidationProblem(msgspec.Struct, frozen=True):
@@ -15,6 +20,14 @@ class ValidationProblem(msgspec.Struct, frozen=True):
 
     field: str
     message: str
+
+
+def listed(problems: Iterable[ValidationProblem]) -> tuple[ValidationProblem, ...]:
+    """All problems, or the first MAX_PROBLEMS and a last one that says so: a hostile document can have millions."""
+    found = tuple(islice(problems, MAX_PROBLEMS + 1))
+    if len(found) <= MAX_PROBLEMS:
+        return found
+    return (*found[:-1], ValidationProblem("", f"only the first {MAX_PROBLEMS} problems are listed"))
 
 
 class ArtifactWarning(msgspec.Struct, frozen=True):

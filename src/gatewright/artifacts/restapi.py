@@ -4,6 +4,7 @@ Pure values. `restapi_rules.py` holds the rules a document must keep, `restapi_v
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from gatewright.artifacts.durations import Resilience, read_resilience
 from gatewright.artifacts.metadata import Metadata, metadata_problems, read_metadata
 from gatewright.artifacts.policies import PolicyCatalogue, PolicyRef
 from gatewright.artifacts.policy_rules import read_policies
-from gatewright.artifacts.problems import InvalidArtifact
+from gatewright.artifacts.problems import InvalidArtifact, listed
 from gatewright.artifacts.upstreams import UpstreamDefinition, UpstreamSlot, read_definition, read_slot
 from gatewright.artifacts.vhosts import VhostDefaults, Vhosts, effective_vhosts
 
@@ -67,6 +68,10 @@ class RestApi(msgspec.Struct, frozen=True):
     subscription_plans: tuple[str, ...] = ()
     deployment_state: str = ""
 
+    def __repr__(self) -> str:
+        """Without the content: URLs and parameters may hold secrets."""
+        return f"RestApi({self.handle!r}, {self.version!r}, {len(self.operations)} operations)"
+
     @property
     def kind(self) -> str:
         """Always `RestApi`."""
@@ -101,7 +106,7 @@ class RestApi(msgspec.Struct, frozen=True):
     def from_document(cls, document: Mapping[str, Any], *, defaults: VhostDefaults | None = None) -> "RestApi":
         """Type a rendered document without checking its policies. Raises InvalidArtifact with every problem."""
         shaped = restapi_rules.read_shape(document)
-        problems = (*restapi_rules.restapi_problems(shaped), *metadata_problems(shaped))
+        problems = listed(chain(restapi_rules.restapi_problems(shaped), metadata_problems(shaped)))
         if problems:
             raise InvalidArtifact(problems)
         return read_restapi(shaped, defaults or VhostDefaults(), None)

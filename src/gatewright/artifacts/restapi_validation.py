@@ -9,24 +9,24 @@ from typing import Any
 
 import msgspec
 
+from gatewright.artifacts.limits import DEFAULT_LIMITS, Limits
 from gatewright.artifacts.metadata import metadata_problems
-from gatewright.artifacts.parsing import DEFAULT_LIMITS, JSON_TYPE, YAML_TYPES, parse_document
+from gatewright.artifacts.parsing import JSON_TYPE, YAML_TYPES, parse_document
 from gatewright.artifacts.policies import PolicyCatalogue
 from gatewright.artifacts.policy_rules import policy_problems
 from gatewright.artifacts.problems import (
+    MAX_PROBLEMS,
     ArtifactWarning,
     InvalidArtifact,
     MalformedDocument,
     ValidationProblem,
+    listed,
 )
 from gatewright.artifacts.restapi import KIND, RestApi, read_restapi
 from gatewright.artifacts.restapi_rules import read_shape, restapi_problems
 from gatewright.artifacts.restapi_warnings import restapi_warnings
 from gatewright.artifacts.templates import Renderer, masked
 from gatewright.artifacts.vhosts import VhostDefaults, materialised
-from gatewright.artifacts.yaml_reading import Limits
-
-MAX_PROBLEMS = 1_000
 
 
 class ValidRestApi(msgspec.Struct, frozen=True):
@@ -82,7 +82,7 @@ def validate_restapi(
         handle = (stored.get("metadata") or {}).get("name", "")
         result = renderer.render(stored, handle=handle, kind=KIND)
         rendered, sensitive = result.document, result.sensitive
-    problems = tuple(islice(_problems(rendered, catalogue), MAX_PROBLEMS))
+    problems = listed(_problems(rendered, catalogue))
     if problems:
         raise InvalidArtifact(tuple(_without(problem, sensitive) for problem in problems))
     api = read_restapi(rendered, defaults, catalogue)

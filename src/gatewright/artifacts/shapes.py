@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from gatewright.artifacts.parsing import excess
+from gatewright.artifacts.limits import excess
 from gatewright.artifacts.plain import Plain
 from gatewright.artifacts.problems import MalformedDocument
 

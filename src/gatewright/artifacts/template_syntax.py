@@ -62,6 +62,7 @@ _TOKEN = re.compile(
       |(?P<mark>:=|[|()=,])""",
     re.VERBOSE,
 )
+_CLOSING = re.compile(r"(\s+-)?}}")
 _CONTROL_WORDS = frozenset({"range", "with", "define", "block", "template", "break", "continue"})
 _ESCAPES = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"',
@@ -110,14 +111,14 @@ def _action(text: str, start: int) -> tuple[list[_Token] | None, int, bool]:
         end = text.find("*/", start)
         if end < 0:
             raise TemplateSyntaxError("unclosed comment")
-        closing = re.compile(r"(\s+-)?}}").match(text, end + 2)
+        closing = _CLOSING.match(text, end + 2)
         if closing is None:
             raise TemplateSyntaxError("comment ends before closing delimiter")
         return None, closing.end(), closing[1] is not None
     tokens: list[_Token] = []
     position = start
     while True:
-        closing = re.compile(r"(\s-)?}}").match(text, position)
+        closing = _CLOSING.match(text, position)
         if closing is not None:
             return tokens, closing.end(), closing[1] is not None
         found = _TOKEN.match(text, position)

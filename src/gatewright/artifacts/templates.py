@@ -183,14 +183,17 @@ class _Rendering:
     def _leaf(self, text: str) -> str:
         try:
             result = self._nodes(parse_template(text, _FUNCTIONS.__contains__))
+            self._add_to_total(len(result))
         except (_Failure, _UnknownSecret, TemplateSyntaxError):
             if self._tolerant:
                 return ""
             raise
-        self._total += len(result)
+        return result
+
+    def _add_to_total(self, characters: int) -> None:
+        self._total += characters
         if self._total > MAX_TOTAL:
             raise _Failure(f"the rendered document is longer than {MAX_TOTAL} characters")
-        return result
 
     def _nodes(self, nodes: tuple[Node, ...]) -> str:
         return _joined(self._node(node) for node in nodes)

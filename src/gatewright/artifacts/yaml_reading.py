@@ -13,23 +13,14 @@ from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import msgspec
 import yaml
 
+from gatewright.artifacts.limits import Limits
 from gatewright.artifacts.plain import Plain
 
 
 class YamlError(ValueError):
     """The text is not acceptable YAML; the message names the line."""
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """What a document may cost. Sizes in bytes; `max_nodes` counts aliases as often as they are expanded."""
-
-    max_bytes: int = 10 * 1024 * 1024
-    max_depth: int = 100
-    max_nodes: int = 500_000
-    max_documents: int = 1_000
 
 
 _TAG = "tag:yaml.org,2002:"
@@ -54,13 +45,14 @@ _NO_KEY = object()
 class _Frame:
     """A collection that is being read."""
 
-    __slots__ = ("anchor", "first_node", "is_map", "key", "merges", "value")
+    __slots__ = ("anchor", "first_character", "first_node", "is_map", "key", "merges", "value")
 
-    def __init__(self, *, is_map: bool, anchor: str | None, first_node: int) -> None:
+    def __init__(self, *, is_map: bool, anchor: str | None, first_node: int, first_character: int) -> None:
         self.value: Any = {} if is_map else []
         self.is_map = is_map
         self.anchor = anchor
         self.first_node = first_node
+        self.first_character = first_character
         self.key: Any = _NO_KEY
         self.merges: list[Any] | None = None
 
@@ -78,15 +70,16 @@ class _DocumentBuilder:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._stack: list[_Frame] = []
-        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._anchors: dict[str, tuple[Any, int, int]] = {}
         self._open_anchors: set[str] = set()
         self._nodes = 0
+        self._characters = 0
         self.result: Any = None
 
     def feed(self, event: yaml.Event) -> None:
         kind = type(event)
         if isinstance(event, yaml.ScalarEvent):
-            self._count(1, event)
+            self._count(1, len(event.value), event)
             self._scalar(event)
         elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
             self._open(event, is_map=kind is yaml.MappingStartEvent)
@@ -95,10 +88,13 @@ class _DocumentBuilder:
         elif kind is yaml.AliasEvent:
             self._alias(event)
 
-    def _count(self, nodes: int, event: yaml.Event) -> None:
+    def _count(self, nodes: int, characters: int, event: yaml.Event) -> None:
         self._nodes += nodes
+        self._characters += characters
         if self._nodes > self._limits.max_nodes:
-            _fail(event, f"document has more than {self._limits.max_nodes} nodes (aliases count as expanded)")
+            _fail(event, self._limits.too_many_nodes)
+        if self._characters > self._limits.max_bytes:
+            _fail(event, self._limits.too_large)
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         frame = self._stack[-1] if self._stack else None
@@ -108,16 +104,18 @@ class _DocumentBuilder:
         else:
             value = _resolve(event)
         if event.anchor:
-            self._anchors[event.anchor] = (event.value if value is _MERGE else value, 1)
+            self._anchors[event.anchor] = (event.value if value is _MERGE else value, 1, len(event.value))
         self._place(value, event)
 
     def _open(self, event: Plain, *, is_map: bool) -> None:
         if len(self._stack) >= self._limits.max_depth:
-            _fail(event, f"document is nested deeper than {self._limits.max_depth} levels")
+            _fail(event, self._limits.too_deep)
         if self._stack and self._stack[-1].is_map and self._stack[-1].key is _NO_KEY:
             _fail(event, "a mapping key must be a scalar")
-        self._stack.append(_Frame(is_map=is_map, anchor=event.anchor, first_node=self._nodes))
-        self._count(1, event)
+        self._stack.append(
+            _Frame(is_map=is_map, anchor=event.anchor, first_node=self._nodes, first_character=self._characters)
+        )
+        self._count(1, 0, event)
         if event.anchor:
             self._open_anchors.add(event.anchor)
 
@@ -127,7 +125,11 @@ class _DocumentBuilder:
             frame.value = self._merged(frame.value, frame.merges, event)
         if frame.anchor:
             self._open_anchors.discard(frame.anchor)
-            self._anchors[frame.anchor] = (frame.value, self._nodes - frame.first_node)
+            self._anchors[frame.anchor] = (
+                frame.value,
+                self._nodes - frame.first_node,
+                self._characters - frame.first_character,
+            )
         self._place(frame.value, event)
 
     def _alias(self, event: Plain) -> None:
@@ -136,14 +138,14 @@ class _DocumentBuilder:
             _fail(event, f"anchor '{name}' value contains itself")
         if name not in self._anchors:
             _fail(event, f"unknown anchor '{name}' referenced")
-        value, nodes = self._anchors[name]
-        self._count(nodes, event)
+        value, nodes, characters = self._anchors[name]
+        self._count(nodes, characters, event)
         self._place(value, event)
 
     def _merged(self, own: dict[str, Any], merges: list[Any], event: yaml.Event) -> dict[str, Any]:
         merged: dict[str, Any] = {}
         for source in reversed([part for value in merges for part in _merge_sources(value, event)]):
-            self._count(len(source), event)
+            self._count(len(source), 0, event)
             merged.update(source)
         merged.update(own)
         return merged
