@@ -9,11 +9,13 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
+from gatewright.settings.decoding import weak_bool
 from gatewright.settings.documents import Document, leaves
 from gatewright.settings.interpolation import InterpolationError, Interpolator
 from gatewright.settings.kinds import Section
 from gatewright.settings.problems import INTERPOLATION, Problem
-from gatewright.settings.schema import keys
+from gatewright.settings.schema import keys, subsection
+from gatewright.settings.shared import Collector
 
 HOST = "controller.controlplane.host"
 _NAME = "controller.controlplane.gateway_name"
@@ -22,6 +24,11 @@ _POSTGRES = "controller.storage.postgres"
 _PLACEHOLDERS = {
     "controller.controlplane.apim_oauth2_client_id": "your-client-id",
     "controller.controlplane.apim_oauth2_client_secret": "your-client-secret",  # the literal of a shipped file
+}
+_OLDER_ANALYTICS = {
+    "allow_payloads": ("collector.request_body", "collector.response_body"),
+    "send_request_body": ("collector.request_body",),
+    "send_response_body": ("collector.response_body",),
 }
 _DSN_SCHEMES = ("postgres", "postgresql", "sqlserver")
 
@@ -100,7 +107,35 @@ def stand_in(document: Document) -> list[str]:
         warnings.append(f"{document.source_of(HOST)}: {HOST} must be host or host:port; the scheme is left out")
         document.put(HOST, authority, document.source_of(HOST))
     _postgres_password(document)
+    return warnings + _older_analytics(document)
+
+
+def _older_analytics(document: Document) -> list[str]:
+    """Deprecated analytics keys move to the collector, only while analytics is on, as in the original."""
+    warnings: list[str] = []
+    if not _true(document, "analytics.enabled"):
+        return warnings
+    for old, targets in _OLDER_ANALYTICS.items():
+        if _true(document, f"analytics.{old}"):
+            source = document.source_of(f"analytics.{old}")
+            warnings.append(f"{source}: analytics.{old} is deprecated; use {' and '.join(targets)}")
+            for target in targets:
+                document.put(target, True, source)
+    older = document.get("analytics.grpc_event_server") or document.get("analytics.access_logs_service")
+    if isinstance(older, dict) and document.get("collector.server") is None:
+        warnings.append("analytics.grpc_event_server and access_logs_service are deprecated; use collector.server")
+        known = subsection(Collector.model_fields["server"])
+        for name, value in older.items():
+            if known is not None and name in known.model_fields:
+                document.put(f"collector.server.{name}", value, document.source_of("analytics.grpc_event_server"))
     return warnings
+
+
+def _true(document: Document, path: str) -> bool:
+    try:
+        return weak_bool(document.get(path))
+    except ValueError:
+        return False
 
 
 def _postgres_password(document: Document) -> None:

@@ -77,6 +77,12 @@ def keys_by_path() -> dict[str, KeyInfo]:
 
 
 @cache
+def section_texts() -> dict[str, str]:
+    """What each table is for, by path."""
+    return dict(_texts(Settings, ""))
+
+
+@cache
 def canonical_names() -> dict[str, KeyInfo]:
     """Canonical environment name to key. ValueError if two keys share one, which is a mistake in the tree."""
     names: dict[str, KeyInfo] = {}
@@ -108,3 +114,14 @@ def _walk(section: type[Section], prefix: str) -> Iterator[KeyInfo]:
         items = element(field)
         if items is not None:
             yield from _walk(items, f"{path}[].")
+
+
+def _texts(section: type[Section], path: str) -> Iterator[tuple[str, str]]:
+    yield path, (section.__doc__ or "").strip()
+    for name, field in section.model_fields.items():
+        inner_path = f"{path}.{name}" if path else name
+        inner, items = subsection(field), element(field)
+        if inner is not None:
+            yield from _texts(inner, inner_path)
+        if items is not None:
+            yield from _texts(items, f"{inner_path}[]")
