@@ -4,7 +4,7 @@ import msgspec
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """A host (name or IP literal) and port. `weight` None means the balancer's default."""
+    """A host (name or IP literal without brackets) and port. `weight` None means the balancer's default."""
 
     host: str
     port: int
