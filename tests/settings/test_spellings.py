@@ -192,6 +192,16 @@ ALGORITHM = [
     ),
     Row("2 gateway name fallback", {f"{LINK}.gateway_name": "n"}, environ={f"{P}CONTROLLER_GATEWAY_NAME": "n"}),
     Row(
+        "2 development mode of 1.1",
+        {"gatewright.generate_encryption_keys": True},
+        environ={f"{P}DEVELOPMENT_MODE": "TRue"},
+    ),
+    Row(
+        "2 any other word is no development mode",
+        {"gatewright.generate_encryption_keys": None},
+        environ={f"{P}DEVELOPMENT_MODE": "yes"},
+    ),
+    Row(
         "2 immutable gateway",
         {"immutable_gateway.enabled": True},
         environ={f"{P}IMMUTABLE_GATEWAY_ENABLED": "true"},
@@ -479,6 +489,25 @@ def test_every_key_has_both_spellings(info: Any) -> None:
         assert overlay_environment(document, {name: "x"}) == []
         assert document.get(info.path) in ("x", ["x"])
         assert document.source_of(info.path) == name
+
+
+def test_sources_of_the_first_user(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("""
+        [[controller.auth.basic.users]]
+        username = "admin"
+        password = "admin"
+        [[controller.auth.basic.users]]
+        username = "dev"
+        password = "d"
+    """)
+    variable = f"{P}CONTROLLER_AUTH_BASIC_ADMIN_PASSWORD_HASH"
+    sources = load([path], {variable: "$2y$10$x"}).sources
+    users = "controller.auth.basic.users"
+    assert sources[f"{users}[0].username"] == str(path)
+    assert sources[f"{users}[0].password"] == variable
+    assert sources[f"{users}[0].password_hashed"] == variable
+    assert sources[f"{users}[1].password"] == str(path)
 
 
 def test_strict_uses_the_environment_through_tokens_only(tmp_path: Path) -> None:

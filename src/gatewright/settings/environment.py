@@ -17,6 +17,7 @@ USERS = "controller.auth.basic.users"
 CHART_PORT = "8443"
 """What the charts up to 1.1.3 render as port when the user gave none; the original never read it."""
 
+_DEVELOPMENT = "DEVELOPMENT_MODE"
 _SHORT_NAMES = {
     "CONTROLPLANE_HOST": HOST,
     "GATEWAY_REGISTRATION_TOKEN": "controller.controlplane.token",
@@ -25,12 +26,10 @@ _SHORT_NAMES = {
     "POLLING_INTERVAL": "controller.controlplane.polling_interval",
     "INSECURE_SKIP_VERIFY": "controller.controlplane.insecure_skip_verify",
     "ROUTER_RE2_MAX_PROGRAM_SIZE": "gatewright.envoy.re2_max_program_size",
+    _DEVELOPMENT: "gatewright.generate_encryption_keys",
 }
 _PORT_NAME = "CONTROLPLANE_PORT"
 _ADMIN_NAMES = ("CONTROLLER_AUTH_BASIC_ADMIN_USERNAME", "CONTROLLER_AUTH_BASIC_ADMIN_PASSWORD_HASH")
-_NOT_SETTINGS = frozenset({"DEVELOPMENT_MODE"})
-"""Names that a version of the original reads outside its configuration."""
-
 _RUNTIME_NAMES = {
     "GATEWAY_CONTROLLER_HOST": "gatewright.remote_controller.host",
     "ROUTER_XDS_PORT": "gatewright.remote_controller.xds_port",
@@ -126,13 +125,15 @@ def _sort_in(resolved: Resolved, variable: str, value: str) -> None:
         resolved.by_path.setdefault(info.path, []).append(candidate)
         return
     short = _Candidate(variable, value, 2 if variable == ENV_PREFIX + name else 3)
+    if name == _DEVELOPMENT and value.lower() != "true":
+        return  # any other word meant false, and false is what an unset variable means too
     if name in _SHORT_NAMES:
         resolved.by_path.setdefault(_SHORT_NAMES[name], []).append(short)
     elif name == _PORT_NAME:
         resolved.port.append(short)
     elif name in _ADMIN_NAMES:
         resolved.admin.setdefault(name, []).append(short)
-    elif name not in _NOT_SETTINGS and not _SERVICE_LINK.search(name):
+    elif not _SERVICE_LINK.search(name):
         resolved.unknown.append(variable)
 
 
@@ -153,6 +154,8 @@ def _choose(candidates: Iterable[_Candidate], path: str, warnings: list[str]) ->
 
 
 def _raw(value: str, info: KeyInfo) -> object:
+    if info.kind == "bool" and value.lower() in {"true", "false"}:
+        return value.lower() == "true"
     if info.kind.startswith("list"):
         return [part.strip() for part in value.split(",")]
     return value

@@ -9,10 +9,13 @@ from typing import Annotated
 from gatewright.settings.kinds import (
     Bool,
     Duration,
+    Float,
     Int,
+    OptionalBool,
     Port,
     Section,
     Str,
+    at_least,
     between,
     key,
     not_blank,
@@ -37,12 +40,18 @@ class Bind(Section):
     router_admin: Annotated[Str, not_blank()] = key(LOOPBACK, "Admin and metrics ports of the router.")
 
 
-class ControlPlaneTls(Section):
-    """TLS to the control plane, beyond `controller.controlplane.insecure_skip_verify`."""
+class OwnControlPlane(Section):
+    """The link to the control plane, beyond what `controller.controlplane` says."""
 
     ca_file: Str = key("", "PEM bundle of the authorities to trust instead of the system's. Empty: the system's.")
     client_certificate_file: Str = key("", "PEM certificate that the gateway shows; together with client_key_file.")
     client_key_file: Str = key("", "PEM key of that certificate.")
+    deletion_share: Annotated[Float, between(0, 1)] = key(
+        0.5,
+        "Share of what is known that one answer of the control plane may delete at once; a deletion of more waits for "
+        "a second, equal answer. 1: every answer is believed.",
+    )
+    deletion_minimum: Annotated[Int, at_least(0)] = key(5, "Deletions up to this number are always believed.")
 
 
 class Envoy(Section):
@@ -77,8 +86,12 @@ class Gatewright(Section):
 
     data_dir: Annotated[Str, not_blank()] = key("./data", "Folder of everything that a process keeps between runs.")
     snapshot_dir: Str = key("", "Folder of the router's last good snapshot. Empty: snapshots in data_dir.")
+    generate_encryption_keys: OptionalBool = key(
+        None,
+        "Make encryption key files that are missing. Unset: only `gatewright up` does.",
+    )
     native_policies: Bool = key(True, "Run policies inside Envoy where a native form exists.")
     bind: Bind = table(Bind)
-    controlplane: ControlPlaneTls = table(ControlPlaneTls)
+    controlplane: OwnControlPlane = table(OwnControlPlane)
     envoy: Envoy = table(Envoy)
     remote_controller: RemoteController = table(RemoteController)
