@@ -1,29 +1,57 @@
 """The write path as its callers see it."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from gatewright.artifacts.metadata import ARTIFACT_ID_ANNOTATION
+from gatewright.artifacts.problems import InvalidArtifact
+from gatewright.artifacts.templates import TemplateError
+from gatewright.deployment import artifact_writes, key_writes
+from gatewright.deployment.artifact_writes import Scope
+from gatewright.deployment.ids import Clock, canonical_uuid, milliseconds, usable_id, utc_now
+from gatewright.deployment.kinds import KindRules, Prepared
 from gatewright.deployment.requests import ArtifactFilter, Caller, KeyEvent, KeyRequest
 from gatewright.deployment.results import (
     Applied,
     Change,
+    Conflict,
     DeploymentIdMismatch,
+    HandleMismatch,
+    InvalidPin,
     KeyApplied,
     KeyCreated,
     KeyIgnored,
+    KeyRefused,
     KeyRevoked,
     KeyStale,
     KeyUpdated,
+    NotFound,
+    RefusalCode,
     Refused,
     Serving,
     ServingStatus,
     Stale,
     Stored,
     Unknown,
+    UnsupportedKind,
 )
-from gatewright.store.rows import ApiKeyRow, ArtifactRow, OutboxRow, SyncStatus
+from gatewright.deployment.serving import ServingBoard
+from gatewright.observability.logging import get_logger
+from gatewright.store import Store, StoreUnavailable, api_keys, artifacts, outbox
+from gatewright.store.rows import ApiKeyRow, ArtifactRow, DesiredState, OutboxRow, SyncStatus
+
+_T = TypeVar("_T")
+_FEW_OPERATIONS = 100
+_log = get_logger(__name__)
+
+Keys = list[ApiKeyRow]
+OutboxRows = list[OutboxRow]
 
 
 class Deployments:
@@ -34,6 +62,29 @@ class Deployments:
     A cancelled caller does not undo a write that has begun.
     """
 
+    def __init__(
+        self,
+        store: Store,
+        kinds: Iterable[KindRules],
+        *,
+        board: ServingBoard,
+        pushes: bool,
+        key_limit: int = 10,
+        clock: Clock = utc_now,
+    ) -> None:
+        """`pushes`: a control plane is configured that must hear of artifacts made here.
+
+        `key_limit`: active keys of one user on one artifact (`api_key.api_keys_per_user_per_api`).
+        """
+        self._store = store
+        self._gateway_id = store.gateway_id
+        self._kinds = {rules.kind: rules for rules in kinds}
+        self._board = board
+        self._pushes = pushes
+        self._key_limit = key_limit
+        self._clock = clock
+        self._outbox_changed = store.subscribe()
+
     # -- management side -------------------------------------------------------------------------------------------
 
     async def create(self, kind: str, document: Mapping[str, Any], *, correlation_id: str, actor: str) -> Stored:
@@ -42,7 +93,15 @@ class Deployments:
         Raises MalformedDocument, InvalidArtifact, TemplateError (all from `artifacts`), InvalidPin, Conflict,
         UnsupportedKind. The order of the checks is that of the management API reference, 8.3.
         """
-        raise NotImplementedError
+        rules = self._rules(kind)
+        pinned = _pin(document)
+        prepared = await self._prepare(rules, document, freeze_defaults=True)
+        scope = self._scope(correlation_id)
+        stored = await self._write_local(
+            lambda connection: artifact_writes.create(connection, scope, kind, prepared, pinned)
+        )
+        _log.info("artifact stored", kind=kind, handle=stored.row.handle, action=stored.change.action, actor=actor)
+        return stored
 
     async def update(
         self, kind: str, handle: str, document: Mapping[str, Any], *, correlation_id: str, actor: str
@@ -51,27 +110,46 @@ class Deployments:
 
         Raises as `create`, and HandleMismatch, NotFound.
         """
-        raise NotImplementedError
+        rules = self._rules(kind)
+        named = _handle(document)
+        if named and named != handle:
+            raise HandleMismatch(f"handle mismatch: path has '{handle}' but YAML metadata.name has '{named}'")
+        if await self.get(kind, handle) is None:
+            raise NotFound(f"{kind} with handle '{handle}' not found")
+        prepared = await self._prepare(rules, document, freeze_defaults=False)
+        scope = self._scope(correlation_id)
+        stored = await self._write_local(
+            lambda connection: artifact_writes.update(connection, scope, kind, handle, prepared)
+        )
+        _log.info("artifact stored", kind=kind, handle=handle, action="UPDATE", actor=actor)
+        return stored
 
     async def delete(self, kind: str, handle: str, *, correlation_id: str, actor: str) -> Change:
         """Remove an artifact and its keys. Raises NotFound."""
-        raise NotImplementedError
+        scope = self._scope(correlation_id)
+        change = await self._write_local(lambda connection: artifact_writes.delete(connection, scope, kind, handle))
+        _log.info("artifact deleted", kind=kind, handle=handle, actor=actor)
+        return change
 
     async def get(self, kind: str, handle: str) -> ArtifactRow | None:
         """The stored artifact, read from the database."""
-        raise NotImplementedError
+        return await self._store.read(
+            lambda connection: artifacts.find_by_handle(connection, self._gateway_id, kind, handle)
+        )
 
     async def get_by_id(self, uuid: str) -> ArtifactRow | None:
         """The artifact with this local UUID."""
-        raise NotImplementedError
+        return await self._store.read(lambda connection: artifacts.find(connection, self._gateway_id, uuid))
 
     async def resolve(self, cp_id: str) -> ArtifactRow | None:
         """The artifact that a control plane means: by local UUID, else by `cp_artifact_id`."""
-        raise NotImplementedError
+        return await self._store.read(lambda connection: artifacts.resolve(connection, self._gateway_id, cp_id))
 
     async def list(self, kind: str | None = None, filters: ArtifactFilter | None = None) -> list[ArtifactRow]:
         """Artifacts, newest first; all kinds when `kind` is None."""
-        raise NotImplementedError
+        kinds = None if kind is None else [kind]
+        rows = await self._store.read(lambda connection: artifacts.everything(connection, self._gateway_id, kinds))
+        return rows if filters is None else [row for row in rows if self._matches(row, filters)]
 
     # -- keys, management side -------------------------------------------------------------------------------------
 
@@ -79,13 +157,21 @@ class Deployments:
         self, kind: str, handle: str, request: KeyRequest, *, caller: Caller, correlation_id: str
     ) -> KeyCreated:
         """Make or register a key; an existing name is replaced. Raises NotFound, Conflict, KeyRefused."""
-        raise NotImplementedError
+        scope = self._scope(correlation_id)
+        return await self._write_key(
+            lambda connection: key_writes.create(
+                connection, scope, (kind, handle), request, caller=caller, limit=self._key_limit
+            )
+        )
 
     async def update_key(
         self, kind: str, handle: str, name: str, request: KeyRequest, *, caller: Caller, correlation_id: str
     ) -> KeyUpdated:
         """Give an external key another value. Raises NotFound, KeyNotFound, Conflict, KeyRefused."""
-        raise NotImplementedError
+        scope = self._scope(correlation_id)
+        return await self._write_key(
+            lambda connection: key_writes.update(connection, scope, (kind, handle), name, request, caller=caller)
+        )
 
     async def regenerate_key(
         self, kind: str, handle: str, name: str, request: KeyRequest, *, caller: Caller, correlation_id: str
@@ -94,15 +180,25 @@ class Deployments:
 
         Raises NotFound, KeyNotFound, KeyRefused.
         """
-        raise NotImplementedError
+        scope = self._scope(correlation_id)
+        return await self._write_key(
+            lambda connection: key_writes.regenerate(
+                connection, scope, (kind, handle), name, request, caller=caller, limit=self._key_limit
+            )
+        )
 
     async def revoke_key(self, kind: str, handle: str, name: str, *, caller: Caller, correlation_id: str) -> KeyRevoked:
         """End a key; an unknown name is fine. Raises NotFound, KeyRefused (neither owner nor admin)."""
-        raise NotImplementedError
+        scope = self._scope(correlation_id)
+        return await self._write_key(
+            lambda connection: key_writes.revoke(connection, scope, (kind, handle), name, caller)
+        )
 
-    async def list_keys(self, kind: str, handle: str, *, caller: Caller) -> list[ApiKeyRow]:
+    async def list_keys(self, kind: str, handle: str, *, caller: Caller) -> Keys:
         """Active keys, newest first; all for an admin, else the caller's own. Raises NotFound."""
-        raise NotImplementedError
+        return await self._store.read(
+            lambda connection: key_writes.visible(connection, self._gateway_id, (kind, handle), caller)
+        )
 
     # -- control-plane side ----------------------------------------------------------------------------------------
 
@@ -116,77 +212,238 @@ class Deployments:
         correlation_id: str,
     ) -> Applied | Stale | Refused:
         """A deployment: validated, then stored when `performed_at` (None: now) is newer than what is stored."""
-        raise NotImplementedError
+        kind = str(document.get("kind") or "")
+        rules = self._kinds.get(kind)
+        refused = _inadmissible(cp_id, deployment_id, kind, known=rules is not None)
+        if refused is not None or rules is None:
+            return refused or Refused("UNSUPPORTED_KIND", kind)
+        deployed_at = self._performed(performed_at)
+        scope = self._scope(correlation_id)
+        try:
+            prepared = await self._prepare(rules, document, freeze_defaults=True)
+            return await self._store.write(
+                lambda connection: artifact_writes.apply_deploy(
+                    connection, scope, kind, cp_id, prepared, deployment_id=deployment_id, deployed_at=deployed_at
+                )
+            )
+        except InvalidArtifact as problem:
+            return await self._stale_or(_refused(problem), cp_id, deployed_at)
+        except IntegrityError:
+            return Refused("CONFLICT", "another artifact with the same identity was stored at the same moment")
+        except StoreUnavailable as problem:
+            return Refused("STORE_UNAVAILABLE", str(problem))
 
     async def apply_undeploy(
         self, cp_id: str, *, deployment_id: str, performed_at: datetime | None, correlation_id: str
     ) -> Applied | Stale | Unknown | DeploymentIdMismatch | Refused:
         """Takes the artifact off the routers; document and keys stay."""
-        raise NotImplementedError
+        deployed_at = self._performed(performed_at)
+        scope = self._scope(correlation_id)
+        try:
+            return await self._store.write(
+                lambda connection: artifact_writes.apply_undeploy(
+                    connection, scope, cp_id, deployment_id=deployment_id, deployed_at=deployed_at
+                )
+            )
+        except StoreUnavailable as problem:
+            return Refused("STORE_UNAVAILABLE", str(problem))
 
     async def apply_status(
         self,
         uuid: str,
         *,
-        state: str,
+        state: DesiredState,
         deployment_id: str,
         deployed_at: datetime,
         correlation_id: str,
     ) -> Applied | Stale | Unknown | Refused:
         """The status update of the deployment diff: desired state, deployment id and time, without a document."""
-        raise NotImplementedError
+        scope = self._scope(correlation_id)
+        try:
+            return await self._store.write(
+                lambda connection: artifact_writes.apply_status(
+                    connection, scope, uuid, state, deployment_id=deployment_id, deployed_at=milliseconds(deployed_at)
+                )
+            )
+        except StoreUnavailable as problem:
+            return Refused("STORE_UNAVAILABLE", str(problem))
 
     async def apply_delete(self, cp_id: str, *, correlation_id: str) -> Applied | Unknown | Refused:
         """Removes the artifact and its keys, whatever the time. For an unknown id leftover keys are removed."""
-        raise NotImplementedError
+        scope = self._scope(correlation_id)
+        try:
+            return await self._store.write(lambda connection: artifact_writes.apply_delete(connection, scope, cp_id))
+        except StoreUnavailable as problem:
+            return Refused("STORE_UNAVAILABLE", str(problem))
 
     async def apply_key(
         self, event: KeyEvent, *, update: bool = False, limited: bool = True, correlation_id: str
     ) -> KeyApplied | KeyStale | KeyIgnored:
         """`apikey.created`, or with `update` `apikey.updated`. `limited=False` for the key list (no per-user limit)."""
-        raise NotImplementedError
+        scope = self._scope(correlation_id)
+        limit = self._key_limit if limited else None
+        try:
+            return await self._store.write(
+                lambda connection: key_writes.apply(connection, scope, event, is_update=update, limit=limit)
+            )
+        except KeyRefused as refusal:
+            return KeyIgnored(refusal.reason, refusal.message)
+        except IntegrityError:
+            return KeyIgnored("VALUE_TAKEN", "another key of this gateway has the same value or id")
+        except StoreUnavailable as problem:
+            return KeyIgnored("STORE_UNAVAILABLE", str(problem))
 
     async def revoke_key_by_event(
         self, cp_api_id: str, key_name: str, *, correlation_id: str
     ) -> KeyRevoked | KeyIgnored:
         """`apikey.revoked`."""
-        raise NotImplementedError
+        scope = self._scope(correlation_id)
+        try:
+            return await self._store.write(
+                lambda connection: key_writes.apply_revocation(connection, scope, cp_api_id, key_name)
+            )
+        except KeyRefused as refusal:
+            return KeyIgnored(refusal.reason, refusal.message)
+        except StoreUnavailable as problem:
+            return KeyIgnored("STORE_UNAVAILABLE", str(problem))
 
-    async def keys_of(self, artifact_id: str) -> list[ApiKeyRow]:
+    async def keys_of(self, artifact_id: str) -> Keys:
         """All keys of an artifact by its local UUID."""
-        raise NotImplementedError
+        return await self._store.read(
+            lambda connection: api_keys.of_artifact(connection, self._gateway_id, artifact_id)
+        )
 
     async def mark_pushed(
         self, uuid: str, status: SyncStatus, cp_artifact_id: str | None = None, info: str | None = None
     ) -> None:
         """Record the outcome of a push; `cp_artifact_id` None keeps the known one. An unknown artifact is ignored."""
-        raise NotImplementedError
+        scope = self._scope("")
+        await self._store.write(
+            lambda connection: artifact_writes.mark_pushed(
+                connection, scope, uuid, status, cp_artifact_id=cp_artifact_id, info=info
+            )
+        )
 
     # -- outbox ----------------------------------------------------------------------------------------------------
 
     @property
     def outbox_changed(self) -> asyncio.Event:
         """Set whenever an outbox row was written; the consumer clears it before it looks."""
-        raise NotImplementedError
+        return self._outbox_changed
 
-    async def outbox_due(self, target: str, now: datetime, limit: int = 100) -> list[OutboxRow]:
+    async def outbox_due(self, target: str, now: datetime, limit: int = 100) -> OutboxRows:
         """Rows that may be tried now, oldest first. `target`: `control_plane`."""
-        raise NotImplementedError
+        return await self._store.read(lambda connection: outbox.due(connection, self._gateway_id, target, now, limit))
 
     async def outbox_done(self, row_id: int) -> None:
         """The row's work is done; a newer row of the same entity stays."""
-        raise NotImplementedError
+        await self._store.write(lambda connection: outbox.done(connection, self._gateway_id, row_id))
 
     async def outbox_retry(self, row_id: int, not_before: datetime, error: str) -> None:
         """Try again later; counts an attempt."""
-        raise NotImplementedError
+        await self._store.write(
+            lambda connection: outbox.retry(connection, self._gateway_id, row_id, not_before, error)
+        )
 
     # -- serving ---------------------------------------------------------------------------------------------------
 
     async def served(self, change: Change, timeout: float) -> Serving:  # noqa: ASYNC109 - the caller's deadline
         """What the data plane makes of `change`; waits up to `timeout` seconds."""
-        raise NotImplementedError
+        return await self._board.served(change, timeout)
 
     def status(self, uuid: str) -> ServingStatus:
         """What the data plane says of an artifact, from memory."""
-        raise NotImplementedError
+        return self._board.status(uuid)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _rules(self, kind: str) -> KindRules:
+        rules = self._kinds.get(kind)
+        if rules is None:
+            raise UnsupportedKind(f"artifacts of kind {kind!r} are not deployed by this gateway")
+        return rules
+
+    def _scope(self, correlation_id: str) -> Scope:
+        return Scope(self._gateway_id, self._clock(), correlation_id, self._pushes)
+
+    def _performed(self, performed_at: datetime | None) -> datetime:
+        """The event's time in milliseconds; missing, or Go's zero time, is now."""
+        return milliseconds(self._clock() if performed_at is None or performed_at.year <= 1 else performed_at)
+
+    async def _prepare(self, rules: KindRules, document: Mapping[str, Any], *, freeze_defaults: bool) -> Prepared:
+        if _is_small(document):
+            return rules.prepare(document, freeze_defaults=freeze_defaults)
+        return await asyncio.to_thread(rules.prepare, document, freeze_defaults=freeze_defaults)
+
+    async def _write_local(self, work: Callable[[Connection], _T]) -> _T:
+        try:
+            return await self._store.write(work)
+        except IntegrityError:
+            # Only possible when another process writes to the same database.
+            raise Conflict("configuration already exists: another write with the same identity came first") from None
+
+    async def _write_key(self, work: Callable[[Connection], _T]) -> _T:
+        try:
+            return await self._store.write(work)
+        except IntegrityError:
+            raise Conflict("configuration already exists: API key value already exists") from None
+
+    async def _stale_or(self, refused: Refused, cp_id: str, deployed_at: datetime) -> Refused | Stale:
+        """A document that is no longer valid but is not newer either is no failure."""
+        with contextlib.suppress(StoreUnavailable):
+            existing = await self.resolve(cp_id)
+            if existing is not None and existing.deployed_at is not None and existing.deployed_at >= deployed_at:
+                return Stale(existing)
+        return refused
+
+    def _matches(self, row: ArtifactRow, filters: ArtifactFilter) -> bool:
+        rules = self._kinds.get(row.kind)
+        context = rules.context(row.document) if rules is not None and filters.context else ""
+        return (
+            (not filters.display_name or row.display_name == filters.display_name)
+            and (not filters.version or row.version == filters.version)
+            and (not filters.context or context == filters.context)
+            and (not filters.state or row.desired_state == filters.state)
+        )
+
+
+def _inadmissible(cp_id: str, deployment_id: str, kind: str, *, known: bool) -> Refused | None:
+    """What can be said of a deployment without reading its document."""
+    if not deployment_id:
+        return Refused("MISSING_DEPLOYMENT_ID", "a deployment of a control plane needs a deployment id")
+    if not usable_id(cp_id):
+        return Refused("INVALID_DOCUMENT", "the artifact id must be 1 to 64 visible ASCII characters")
+    if not known:
+        return Refused("UNSUPPORTED_KIND", f"artifacts of kind {kind!r} are not deployed by this gateway")
+    return None
+
+
+def _pin(document: Mapping[str, Any]) -> str | None:
+    """The UUID that the author asks for. Raises InvalidPin."""
+    metadata = document.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    text = annotations.get(ARTIFACT_ID_ANNOTATION) if isinstance(annotations, Mapping) else None
+    if not text:
+        return None
+    uuid = canonical_uuid(str(text))
+    if uuid is None:
+        raise InvalidPin(f"the annotation {ARTIFACT_ID_ANNOTATION} must be a UUID")
+    return uuid
+
+
+def _handle(document: Mapping[str, Any]) -> str:
+    metadata = document.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def _is_small(document: Mapping[str, Any]) -> bool:
+    """Whether checking it takes too little time to be worth a thread."""
+    spec = document.get("spec")
+    operations = spec.get("operations") if isinstance(spec, Mapping) else None
+    return not isinstance(operations, list | tuple) or len(operations) <= _FEW_OPERATIONS
+
+
+def _refused(problem: InvalidArtifact) -> Refused:
+    code: RefusalCode = "RENDERING_FAILED" if isinstance(problem, TemplateError) else "INVALID_DOCUMENT"
+    return Refused(code, str(problem), problem.problems)

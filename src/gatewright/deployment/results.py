@@ -22,10 +22,25 @@ import msgspec
 from pydantic import SecretStr
 
 from gatewright.artifacts.problems import ArtifactWarning, ValidationProblem
-from gatewright.store.rows import Action, ApiKeyRow, ArtifactRow, ChangeRow
+from gatewright.store.rows import Action, ApiKeyRow, ArtifactRow, ChangeRow, OutboxRow
 
 Change = ChangeRow
 """A committed change: `seq`, `kind`, `entity_id`, `artifact_id`, `action`, `correlation_id`, `at`."""
+
+OUTBOX_TARGET = "control_plane"
+"""Where artifacts that were made here go."""
+
+OUTBOX_PUSH = "push"
+"""`OutboxRow.action`: send the artifact as it is in the table now, deployed or undeployed."""
+
+OUTBOX_DELETE = "delete"
+"""`OutboxRow.action`: the artifact is gone; send what `deleted_artifact` gives, as undeployed."""
+
+
+def deleted_artifact(row: OutboxRow) -> ArtifactRow:
+    """The last content of a deleted artifact, out of an `OUTBOX_DELETE` row."""
+    return msgspec.convert(row.payload["artifact"], ArtifactRow)
+
 
 RefusalCode = Literal[
     "INVALID_DOCUMENT",

@@ -173,7 +173,7 @@ def _select(kind: str, *conditions: ColumnElement[bool]) -> Select[Any]:
 
 
 def _replacement(*conditions: ColumnElement[bool]) -> Update:
-    values = {name: bindparam(f"new_{name}") for name in _FIELDS if name not in {"uuid", "created_at"}}
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _FIELDS if name not in {"uuid", "created_at"}}
     return (
         update(artifacts)
         .where(

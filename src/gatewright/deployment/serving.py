@@ -1,0 +1,204 @@
+"""What the data plane says of each artifact, and the callers who wait for it.
+
+The rollout writes here, `Deployments.served` and `.status` read. Memory only: after a restart it is filled by the first
+roll-out. Belongs to one event loop.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, Protocol
+
+import msgspec
+
+from gatewright.deployment.results import Change, RouterServing, Serving, ServingStatus
+from gatewright.store.rows import API_KEY
+
+ResourceId = tuple[str, str]
+"""Type URL and name of an xDS resource."""
+
+Lane = Literal["artifact", "keys"]
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What the connected routers made of a set of resource versions.
+
+    `refused` is the words of a router that refused one of them. `pending` routers have not answered.
+    """
+
+    routers: tuple[RouterServing, ...] = ()
+
+    @property
+    def refused(self) -> str | None:
+        """The first refusal's words."""
+        return next((router.reason or "" for router in self.routers if router.state == "refused"), None)
+
+    @property
+    def pending(self) -> bool:
+        """Whether a router still owes an answer."""
+        return any(router.state == "pending" for router in self.routers)
+
+
+class DataPlane(Protocol):
+    """The routers, seen from the deployment room. A version of None stands for a removed resource."""
+
+    async def settled(self, resources: Mapping[ResourceId, str | None], timeout: float) -> Settled:  # noqa: ASYNC109
+        """Wait until every connected router has accepted or refused these versions (or newer ones), or `timeout` s."""
+        ...
+
+    def now(self, resources: Mapping[ResourceId, str | None]) -> Settled:
+        """The same, without waiting."""
+        ...
+
+
+class Rolled(msgspec.Struct, frozen=True):
+    """An artifact as the rollout has put it into the snapshot.
+
+    `version` identifies the newest content, `serving_version` the content in the snapshot; they differ in quarantine.
+    """
+
+    state: Literal["serving", "quarantined", "undeployed", "deleted"]
+    since: datetime
+    version: str | None = None
+    serving_version: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    resources: Mapping[ResourceId, str | None] = msgspec.field(default_factory=dict)
+
+
+class ServingBoard:
+    """Status of every artifact."""
+
+    def __init__(self) -> None:
+        self._data_plane: DataPlane | None = None
+        self._entries: dict[str, Rolled] = {}
+        self._done: dict[Lane, dict[str, int]] = {"artifact": {}, "keys": {}}
+        self._floor = 0
+        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
+
+    def attach(self, data_plane: DataPlane) -> None:
+        """Where to ask about routers; until then nothing is served."""
+        self._data_plane = data_plane
+
+    # -- the rollout's side ----------------------------------------------------------------------------------------
+
+    def put(self, artifact_id: str, rolled: Rolled) -> None:
+        """The newest state of an artifact."""
+        self._entries[artifact_id] = rolled
+        self._wake(artifact_id)
+
+    def get(self, artifact_id: str) -> Rolled | None:
+        """The state that was put last."""
+        return self._entries.get(artifact_id)
+
+    def done(self, artifact_id: str, lane: Lane, seq: int) -> None:
+        """Changes of this artifact up to `seq` are in the snapshot."""
+        self._done[lane][artifact_id] = max(seq, self._done[lane].get(artifact_id, 0))
+        self._wake(artifact_id)
+
+    def all_done(self, seq: int) -> None:
+        """Everything up to `seq` is in the snapshot; notes about single artifacts up to there are forgotten."""
+        self._floor = max(seq, self._floor)
+        for lane in self._done.values():
+            for artifact_id in [key for key, value in lane.items() if value <= seq]:
+                del lane[artifact_id]
+        for artifact_id in list(self._waiters):
+            self._wake(artifact_id)
+
+    def forget(self, artifact_id: str) -> None:
+        """The artifact is gone and its removal has been rolled out."""
+        self._entries.pop(artifact_id, None)
+
+    # -- the callers' side -----------------------------------------------------------------------------------------
+
+    async def served(self, change: Change, timeout: float) -> Serving:  # noqa: ASYNC109 - the caller's deadline
+        """See Deployments.served."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        lane: Lane = "keys" if change.kind == API_KEY else "artifact"
+        while not self._is_done(change, lane):
+            if not await self._wait(change.artifact_id, deadline - loop.time()):
+                return Serving("timeout", 0, "the change has not been rolled out yet")
+        return await self._answer(change, lane, deadline)
+
+    async def _answer(self, change: Change, lane: Lane, deadline: float) -> Serving:
+        """Ask the routers; start over when the rollout changes its mind meanwhile (a refusal puts in quarantine)."""
+        loop = asyncio.get_running_loop()
+        while True:
+            entry = self._entries.get(change.artifact_id)
+            if entry is not None and entry.state == "quarantined" and lane == "artifact":
+                return Serving("refused", 0, entry.reason)
+            if entry is None or self._data_plane is None:
+                return Serving("stored")
+            settled = await self._data_plane.settled(entry.resources, max(0.0, deadline - loop.time()))
+            if self._entries.get(change.artifact_id) is not entry:
+                continue
+            if not settled.routers:
+                return Serving("stored")
+            if settled.refused is not None:
+                return Serving("refused", 0, settled.refused)
+            accepted = sum(router.state == "accepted" for router in settled.routers)
+            if settled.pending:
+                return Serving("timeout", accepted, "not all routers have answered")
+            return Serving("served", accepted)
+
+    def status(self, artifact_id: str) -> ServingStatus:
+        """See Deployments.status."""
+        entry = self._entries.get(artifact_id)
+        if entry is None:
+            return ServingStatus(artifact_id=artifact_id, state="unknown")
+        settled = self._data_plane.now(entry.resources) if self._data_plane is not None else Settled()
+        return ServingStatus(
+            artifact_id=artifact_id,
+            state=_state(entry, settled),
+            version=entry.version,
+            serving_version=entry.serving_version,
+            code=entry.code,
+            reason=entry.reason or settled.refused,
+            since=entry.since,
+            routers=settled.routers,
+        )
+
+    def quarantined(self) -> list[str]:
+        """The artifacts in quarantine."""
+        return [artifact_id for artifact_id, entry in self._entries.items() if entry.state == "quarantined"]
+
+    def _is_done(self, change: Change, lane: Lane) -> bool:
+        return change.seq <= self._floor or change.seq <= self._done[lane].get(change.artifact_id, 0)
+
+    async def _wait(self, artifact_id: str, timeout: float) -> bool:  # noqa: ASYNC109
+        """Wait for news of an artifact; False when there were none in time."""
+        if timeout <= 0:
+            return False
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(artifact_id, []).append(waiter)
+        try:
+            await asyncio.wait_for(waiter, timeout)
+        except TimeoutError:
+            return False
+        finally:
+            waiters = self._waiters.get(artifact_id)
+            if waiters is not None and waiter in waiters:
+                waiters.remove(waiter)
+                if not waiters:
+                    del self._waiters[artifact_id]
+        return True
+
+    def _wake(self, artifact_id: str) -> None:
+        for waiter in self._waiters.pop(artifact_id, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def _state(
+    entry: Rolled, settled: Settled
+) -> Literal["pending", "served", "stored", "quarantined", "undeployed", "unknown"]:
+    if entry.state == "quarantined" or settled.refused is not None:
+        return "quarantined"
+    if entry.state == "deleted":
+        return "unknown"
+    if entry.state == "undeployed":
+        return "undeployed"
+    if not settled.routers:
+        return "stored"
+    return "pending" if settled.pending else "served"
