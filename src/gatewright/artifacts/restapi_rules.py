@@ -19,6 +19,9 @@ KIND = "RestApi"
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 RESERVED_NAMESPACE = "/_gateway-health"
 
+_LONGEST_CONTEXT = 200  # bytes
+_LONGEST_VERSION = 128  # characters; the original has no limit, but each $version in a context becomes this long
+
 _DISPLAY_NAME = re.compile(r"[a-zA-Z0-9\-_. ]+")
 _VERSION = re.compile(r"v?[0-9]+(\.[0-9]+)?(\.[0-9]+)?")
 
@@ -113,7 +116,7 @@ def _display_name_problems(name: str) -> Iterator[ValidationProblem]:
 def _version_problems(version: str) -> Iterator[ValidationProblem]:
     if not version:
         yield ValidationProblem("spec.version", "API version is required")
-    elif not _VERSION.fullmatch(version):
+    elif len(version) > _LONGEST_VERSION or not _VERSION.fullmatch(version):
         yield ValidationProblem(
             "spec.version", "API version must follow semantic versioning pattern (e.g., v1.0, v2.1.3)"
         )
@@ -128,7 +131,7 @@ def _context_problems(context: str) -> Iterator[ValidationProblem]:
         yield ValidationProblem(field, "Context must start with /")
     if context != "/" and context.endswith("/"):
         yield ValidationProblem(field, "Context cannot end with / (except for root context)")
-    if _size(context) > 200:
+    if _size(context) > _LONGEST_CONTEXT:
         yield ValidationProblem(field, "Context must be 1-200 characters")
 
 
@@ -137,7 +140,11 @@ def _operations_problems(spec: Mapping[str, Any]) -> Iterator[ValidationProblem]
     if not operations:
         yield ValidationProblem("spec.operations", "At least one operation is required")
         return
-    context = resolve_version(spec.get("context", ""), spec.get("version", ""))
+    context, version = spec.get("context", ""), spec.get("version", "")
+    if len(context) <= _LONGEST_CONTEXT and len(version) <= _LONGEST_VERSION:
+        context = resolve_version(context, version)
+    else:
+        context = ""  # already refused; its product with every path would cost without telling anything
     for index, operation in enumerate(operations):
         yield from _operation_problems(operation, f"spec.operations[{index}]", context)
 
