@@ -1,0 +1,99 @@
+"""A store on disk, a clock that is turned by hand, and documents."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gatewright.artifacts.policies import PolicyCatalogue, PolicyDefinition
+from gatewright.artifacts.templates import Renderer
+from gatewright.artifacts.vhosts import VhostDefaults
+from gatewright.deployment import Caller, Deployments
+from gatewright.deployment.kinds import RestApiRules
+from gatewright.deployment.serving import ServingBoard
+from gatewright.model.gateway import Gateway, Listener
+from gatewright.store import open_store
+
+START = datetime(2026, 8, 1, 10, 15, 30, 123_456, tzinfo=UTC)
+
+
+class Clock:
+    """The time of day, standing still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, by: timedelta) -> None:
+        self.now += by
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def caller():
+    return Caller("alice")
+
+
+@pytest.fixture
+def gateway():
+    return Gateway(listeners=(Listener("http", "127.0.0.1", 8080),))
+
+
+@pytest.fixture
+def rules(gateway):
+    return RestApiRules(
+        catalogue=PolicyCatalogue([PolicyDefinition(name="api-key-auth", version="v1.0.0")]),
+        defaults=VhostDefaults(),
+        renderer=Renderer(lambda _handle: None),
+        gateway=gateway,
+    )
+
+
+@pytest.fixture
+async def store(tmp_path):
+    opened = await open_store(tmp_path / "gateway.db")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def board():
+    return ServingBoard()
+
+
+@pytest.fixture
+def make_deployments(store, rules, clock, board):
+    def make(**changed):
+        options = {"pushes": True, "clock": clock, "board": board, **changed}
+        return Deployments(store, [rules], **options)
+
+    return make
+
+
+@pytest.fixture
+def deployments(make_deployments):
+    return make_deployments()
+
+
+@pytest.fixture
+def rest_api():
+    def make(handle, *, name=None, context=None, version="v1.0", url="http://127.0.0.1:9999", annotations=None):
+        return {
+            "apiVersion": "gateway.api-platform.wso2.com/v1",
+            "kind": "RestApi",
+            "metadata": {"name": handle, "annotations": annotations or {}},
+            "spec": {
+                "displayName": name or handle,
+                "version": version,
+                "context": context or f"/{handle}",
+                "upstream": {"main": {"url": url}},
+                "operations": [{"method": "GET", "path": "/items"}, {"method": "GET", "path": "/items/{id}"}],
+            },
+        }
+
+    return make
