@@ -1,0 +1,433 @@
+"""Delta ADS with one router as a machine without I/O: requests, changes and the time go in, responses come out.
+
+The shell (`server.py`) feeds `receive` and `changed`, then asks `next_response` until there is none, then waits for
+news or for `wake_at`. Responses are made when they are asked for, so a router that reads slowly only makes the set of
+names grow that it lacks, and several changes of one resource become one.
+
+An Envoy's answer to a response is its word on the resources. A relay answers at once and reports later what its Envoy
+made of each resource; towards it nothing is held back, because it does the same again towards its Envoy.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf import any_pb2
+
+from gatewright.envoy.resource import CLUSTER, LISTENER, ROUTES, SCOPE, Resource
+from gatewright.xds.blame import named, transient
+from gatewright.xds.cluster_use import ClusterUse
+from gatewright.xds.gates import Gates
+from gatewright.xds.keys import (
+    PUT_ORDER,
+    REMOVAL_ORDER,
+    USERS_OF_CLUSTERS,
+    WILDCARD_TYPES,
+    ResourceKey,
+)
+from gatewright.xds.limits import Limits
+from gatewright.xds.outcomes import MAX_REASON, Accepted, Outcome, Refused, Report
+from gatewright.xds.reports import REPORT, SYNCED, read_report
+from gatewright.xds.snapshot import Snapshot
+from gatewright.xds.subscription import ANY, Flight, Refusal, Subscription
+
+_NO_NEEDS: Final[frozenset[str]] = frozenset()
+
+
+class Stream:
+    """One connection. `now` is any steadily growing clock in seconds, the same for all calls."""
+
+    def __init__(self, snapshot: Snapshot, *, now: float, relay: bool = False, limits: Limits | None = None) -> None:
+        self._snapshot = snapshot
+        self._relay = relay
+        self._limits = limits or Limits()
+        self._started_at = now
+        self._subs = {type_url: Subscription(type_url) for type_url in PUT_ORDER}
+        self._use = ClusterUse()
+        self._gates = Gates(snapshot, self._subs, self._limits)
+        self._nonces = 0
+        self._outcomes: list[Outcome] = []
+        self._reports: list[Report] = []
+        self._retries: set[ResourceKey] = set()
+        self._listeners_changed_at = float("-inf")
+        self._synced = False
+        self.wake_at: float | None = None
+
+    # -- what comes in ---------------------------------------------------------------------------------------------
+
+    def receive(self, request: discovery_pb2.DeltaDiscoveryRequest, now: float) -> None:
+        """A request of the router: subscription, answer to a response, or report of a relay."""
+        if request.type_url == REPORT:
+            if self._relay and (report := read_report(request)) is not None:
+                self._reports.append(report)
+            return
+        sub = self._subs.get(request.type_url)
+        if sub is None:
+            return
+        if not sub.started:
+            self._start(sub, request)
+        elif request.resource_names_subscribe or request.resource_names_unsubscribe:
+            self._resubscribe(sub, request)
+        if request.response_nonce and (flight := sub.land(request.response_nonce)) is not None:
+            if request.HasField("error_detail"):
+                self._nacked(sub, flight, request.error_detail.message or "refused without a reason", now)
+            else:
+                self._acked(sub, flight, now)
+
+    def changed(self, keys: Iterable[ResourceKey]) -> None:
+        """These keys of the snapshot are different now."""
+        for type_url, name in keys:
+            sub = self._subs.get(type_url)
+            if sub is None or not sub.visible(name):
+                continue
+            sub.dirty[name] = None
+            if type_url == CLUSTER:
+                self._look_again_at_blocked()
+
+    def warming(self, names: frozenset[str]) -> None:
+        """Exactly these clusters of the router are still warming; all others that it was sent can be used."""
+        self._gates.warming = names
+
+    @property
+    def curious(self) -> bool:
+        """Whether something waits for clusters whose answers are withheld, so that `warming` would help."""
+        return self._gates.stalled
+
+    def outcomes(self) -> list[Outcome]:
+        """What the router made of resources since the last call, in the order it happened."""
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    def reports(self) -> list[Report]:
+        """What a relay has reported since the last call."""
+        reports, self._reports = self._reports, []
+        return reports
+
+    # -- what goes out ---------------------------------------------------------------------------------------------
+
+    def next_response(self, now: float) -> discovery_pb2.DeltaDiscoveryResponse | None:
+        """The next thing to send, None when there is nothing before news comes or `wake_at` is reached."""
+        self.wake_at = None
+        if not self._snapshot.loaded:
+            return None
+        self._gates.begin(now)
+        self._look_again_at_retries(now)
+        for type_url in PUT_ORDER:
+            sub = self._subs[type_url]
+            response = self._puts(sub, now)
+            if response is not None:
+                return response
+            if self._relay and sub.dirty:
+                return None
+        for type_url in REMOVAL_ORDER:
+            response = self._removals(self._subs[type_url], now)
+            if response is not None:
+                return response
+        self._wake(self._gates.wake_at)
+        return self._sync_mark()
+
+    def _puts(self, sub: Subscription, now: float) -> discovery_pb2.DeltaDiscoveryResponse | None:
+        if not sub.started or not (sub.dirty or sub.suspects or not sub.answered) or not self._window(sub, now):
+            return None
+        chosen = self._next_suspects(sub)
+        if not chosen:
+            chosen, held_back = self._choose(sub, now)
+            # The listener opens with its first scopes: better a moment later than with APIs missing.
+            if held_back and not sub.answered:
+                return None
+        if not chosen and sub.answered:
+            return None
+        puts: dict[str, tuple[str, frozenset[str]]] = {}
+        for resource in chosen:
+            needs = self._needs(sub, resource.name)
+            self._use.sending(needs)
+            puts[resource.name] = (resource.version, needs)
+        return self._launch(sub, Flight(self._nonce(), now, puts), chosen)
+
+    def _choose(self, sub: Subscription, now: float) -> tuple[list[Resource], bool]:
+        """Resources for the next response, and whether others must wait for something first."""
+        first = sub.type_url == SCOPE and not sub.answered
+        budget = self._limits.first_scopes_bytes if first else self._limits.response_bytes
+        chosen: list[Resource] = []
+        held_back = False
+        for name in tuple(sub.dirty):
+            resource = self._snapshot.get((sub.type_url, name))
+            verdict = self._judge(sub, name, resource, now)
+            if verdict is None:
+                held_back = True
+            elif not verdict or resource is None:
+                del sub.dirty[name]
+            else:
+                budget -= len(resource.body)
+                if chosen and budget < 0:
+                    break
+                chosen.append(resource)
+        return chosen, held_back
+
+    def _judge(self, sub: Subscription, name: str, resource: Resource | None, now: float) -> bool | None:
+        """True: send it. False: there is nothing to do. None: not yet."""
+        if resource is None or not sub.visible(name):
+            self._leave(sub, name)
+            return False
+        sub.leaving.pop(name, None)
+        if name not in sub.flying and sub.held.get(name) == resource.version:
+            self._already_held(sub, name, resource.version)
+            return False
+        if sub.flying_version(name) == resource.version or _suspected(sub, name, resource.version):
+            return False
+        refusal = sub.refused.get(name)
+        if refusal is not None and refusal.version == resource.version and not _due(refusal, now):
+            return False
+        if name in sub.flying and not self._overtakes(sub, name, now):
+            return None
+        return self._relay or self._passes(sub, name, resource, now)
+
+    def _passes(self, sub: Subscription, name: str, resource: Resource, now: float) -> bool | None:
+        """Make before break: whether what the resource points at is there."""
+        gate = self._gates.check(sub, name, now)
+        if gate is None:
+            return True
+        if gate.why is None:
+            return None
+        self._outcomes.append(Refused((sub.type_url, name), resource.version, gate.why[:MAX_REASON]))
+        sub.blocked[name] = None
+        sub.waiting_since.pop(name, None)
+        return False
+
+    def _next_suspects(self, sub: Subscription) -> list[Resource]:
+        """The next group to be tried apart from others; those that have changed meanwhile fall out."""
+        while sub.suspects:
+            group = sub.suspects.popleft()
+            chosen = [
+                resource
+                for name, version in group.items()
+                if (resource := self._snapshot.get((sub.type_url, name))) is not None
+                and resource.version == version
+                and sub.visible(name)
+                and name not in sub.flying
+            ]
+            if chosen:
+                return chosen
+        return []
+
+    def _removals(self, sub: Subscription, now: float) -> discovery_pb2.DeltaDiscoveryResponse | None:
+        if not sub.leaving or not sub.answered or not self._removing(sub, now) or not self._window(sub, now):
+            return None
+        names = [name for name in sub.leaving if name not in sub.flying and self._removable(sub, name)]
+        del names[self._limits.removals :]
+        if not names:
+            return None
+        return self._launch(sub, Flight(self._nonce(), now, {}, tuple(names)), [])
+
+    def _removing(self, sub: Subscription, now: float) -> bool:
+        """Whether removals of this type may go out at all."""
+        if self._relay:
+            return True
+        if sub.type_url == CLUSTER and self._subs[CLUSTER].claimed:
+            told = self._subs[LISTENER].started and (self._subs[SCOPE].started or self._subs[ROUTES].started)
+            return told or self._reached(self._started_at + self._limits.claims_grace_s, now)
+        if sub.type_url == SCOPE:
+            listeners = self._subs[LISTENER]
+            if listeners.dirty or listeners.flights:
+                return False
+            return self._reached(self._listeners_changed_at + self._limits.settling_s, now)
+        return True
+
+    def _removable(self, sub: Subscription, name: str) -> bool:
+        return self._relay or sub.type_url != CLUSTER or self._use.free(name)
+
+    def _window(self, sub: Subscription, now: float) -> bool:
+        """Whether another response of this type may go out before earlier ones are answered."""
+        if not sub.flights:
+            return True
+        if len(sub.flights) >= self._limits.outstanding:
+            return False
+        newest = next(reversed(sub.flights.values()))
+        return self._relay or self._reached(newest.sent_at + self._limits.patience_s, now)
+
+    def _overtakes(self, sub: Subscription, name: str, now: float) -> bool:
+        """Whether a resource may be sent although its last version has no answer yet."""
+        return self._reached(sub.flights[sub.flying[name]].sent_at + self._limits.patience_s, now)
+
+    def _launch(
+        self, sub: Subscription, flight: Flight, resources: list[Resource]
+    ) -> discovery_pb2.DeltaDiscoveryResponse:
+        sub.launch(flight)
+        return discovery_pb2.DeltaDiscoveryResponse(
+            type_url=sub.type_url,
+            nonce=flight.nonce,
+            removed_resources=flight.removals,
+            resources=[
+                discovery_pb2.Resource(
+                    name=resource.name,
+                    version=resource.version,
+                    resource=any_pb2.Any(type_url=resource.type_url, value=resource.body),
+                )
+                for resource in resources
+            ],
+        )
+
+    def _sync_mark(self) -> discovery_pb2.DeltaDiscoveryResponse | None:
+        """Tells a relay once that it has been sent everything there is."""
+        if not self._relay or self._synced or not all(sub.answered for sub in self._subs.values()):
+            return None
+        self._synced = True
+        return discovery_pb2.DeltaDiscoveryResponse(type_url=SYNCED, nonce=self._nonce())
+
+    # -- subscriptions ---------------------------------------------------------------------------------------------
+
+    def _start(self, sub: Subscription, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
+        sub.started = True
+        names = set(request.resource_names_subscribe)
+        sub.wildcard = ANY in names or (not names and sub.type_url in WILDCARD_TYPES)
+        sub.names = names - {ANY}
+        sub.asked = set(sub.names)
+        sub.held = dict(request.initial_resource_versions)
+        sub.claimed = bool(sub.held)
+        if sub.type_url in USERS_OF_CLUSTERS:
+            for name in sub.held:
+                self._use.claim((sub.type_url, name))
+        if sub.wildcard:
+            sub.touch(self._snapshot.of_type(sub.type_url))
+        sub.touch(sub.names)
+        sub.touch(sub.held)
+
+    def _resubscribe(self, sub: Subscription, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
+        for name in request.resource_names_unsubscribe:
+            if name == ANY:
+                sub.wildcard = False
+            else:
+                sub.forget(name)
+                self._use.dropped((sub.type_url, name))
+        for name in request.resource_names_subscribe:
+            if name == ANY:
+                sub.wildcard = True
+                sub.touch(self._snapshot.of_type(sub.type_url))
+            else:
+                # Whoever asks again wants an answer, even to what was sent before.
+                sub.names.add(name)
+                sub.held.pop(name, None)
+                sub.asked.add(name)
+                sub.dirty[name] = None
+
+    # -- answers ---------------------------------------------------------------------------------------------------
+
+    def _acked(self, sub: Subscription, flight: Flight, now: float) -> None:
+        for name, (version, needs) in flight.puts.items():
+            self._accept(sub, name, version, needs)
+        self._removed(sub, flight)
+        if sub.type_url == LISTENER and (flight.puts or flight.removals):
+            self._listeners_changed_at = now
+        if sub.type_url == CLUSTER:
+            self._look_again_at_blocked()
+
+    def _nacked(self, sub: Subscription, flight: Flight, text: str, now: float) -> None:
+        """A response can be refused although Envoy applied the good resources in it: find the bad ones."""
+        self._removed(sub, flight)
+        suspects = {name: version for name, (version, _) in flight.puts.items()}
+        blamed = list(suspects) if len(suspects) == 1 else named(sub.type_url, text, suspects)
+        if blamed:
+            for name, (version, needs) in flight.puts.items():
+                if name in blamed:
+                    self._refuse(sub, name, version, text, now)
+                    self._use.withdrawn(needs)
+                else:
+                    self._accept(sub, name, version, needs)
+            return
+        for name, (_, needs) in flight.puts.items():
+            self._use.may_hold((sub.type_url, name), needs)
+            self._use.withdrawn(needs)
+        names = list(suspects.items())
+        half = len(names) // 2
+        sub.suspects.extend(dict(part) for part in (names[:half], names[half:]) if part)
+
+    def _accept(self, sub: Subscription, name: str, version: str, needs: frozenset[str]) -> None:
+        key = (sub.type_url, name)
+        if sub.visible(name):
+            sub.held[name] = version
+            self._use.holds(key, needs)
+        self._use.withdrawn(needs)
+        sub.refused.pop(name, None)
+        self._retries.discard(key)
+        if not self._relay:
+            self._outcomes.append(Accepted(key, version))
+
+    def _already_held(self, sub: Subscription, name: str, version: str) -> None:
+        """The router has it: from an earlier connection, or because the snapshot went back to it."""
+        key = (sub.type_url, name)
+        sub.waiting_since.pop(name, None)
+        self._use.holds(key, self._needs(sub, name))
+        if not self._relay:
+            self._outcomes.append(Accepted(key, version))
+
+    def _refuse(self, sub: Subscription, name: str, version: str, text: str, now: float) -> None:
+        key = (sub.type_url, name)
+        before = sub.refused.get(name)
+        retry_at, after = None, 0.0
+        if transient(text):
+            again = before is not None and before.version == version and before.retry_after > 0
+            after = min(before.retry_after * 2, self._limits.retry_max_s) if again and before else 0.0
+            after = after or self._limits.retry_first_s
+            retry_at = now + after
+            self._retries.add(key)
+        sub.refused[name] = Refusal(version, text[:MAX_REASON], retry_at, after)
+        self._outcomes.append(Refused(key, version, text[:MAX_REASON]))
+
+    def _removed(self, sub: Subscription, flight: Flight) -> None:
+        for name in flight.removals:
+            key = (sub.type_url, name)
+            sub.held.pop(name, None)
+            sub.refused.pop(name, None)
+            self._retries.discard(key)
+            self._use.dropped(key)
+            if not self._relay:
+                self._outcomes.append(Accepted(key, None))
+
+    # -- small things ----------------------------------------------------------------------------------------------
+
+    def _leave(self, sub: Subscription, name: str) -> None:
+        sub.waiting_since.pop(name, None)
+        sub.blocked.pop(name, None)
+        if name in sub.held or name in sub.asked or sub.flying_version(name) is not None:
+            sub.leaving[name] = None
+
+    def _needs(self, sub: Subscription, name: str) -> frozenset[str]:
+        return _NO_NEEDS if self._relay else self._snapshot.needs((sub.type_url, name))
+
+    def _look_again_at_blocked(self) -> None:
+        for type_url in USERS_OF_CLUSTERS:
+            sub = self._subs[type_url]
+            sub.touch(sub.blocked)
+            sub.blocked.clear()
+
+    def _look_again_at_retries(self, now: float) -> None:
+        for key in tuple(self._retries):
+            sub = self._subs[key[0]]
+            refusal = sub.refused.get(key[1])
+            if refusal is None or refusal.retry_at is None:
+                self._retries.discard(key)
+            elif self._reached(refusal.retry_at, now):
+                sub.dirty[key[1]] = None
+
+    def _reached(self, at: float, now: float) -> bool:
+        """Whether that time has come; if not, ask to be woken then."""
+        if now >= at:
+            return True
+        self._wake(at)
+        return False
+
+    def _wake(self, at: float | None) -> None:
+        if at is not None:
+            self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
+
+    def _nonce(self) -> str:
+        self._nonces += 1
+        return str(self._nonces)
+
+
+def _due(refusal: Refusal, now: float) -> bool:
+    return refusal.retry_at is not None and now >= refusal.retry_at
+
+
+def _suspected(sub: Subscription, name: str, version: str) -> bool:
+    return any(group.get(name) == version for group in sub.suspects)
