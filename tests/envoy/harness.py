@@ -105,6 +105,7 @@ class Ads:
                     self.refusals.append(request.error_detail.message)
                 self._lock.notify_all()
             self._send(kind, first=kind not in self._sent)
+            self._lock.notify_all()
 
     def _send(self, kind: str, *, first: bool = False) -> None:
         sent = self._sent.setdefault(kind, {})
@@ -128,8 +129,11 @@ class Ads:
         self._pending[nonce] = kind
         self._outbox.put(message)
 
-    def push(self, resources: Iterable[Any], *, timeout: float = 30) -> list[str]:
-        """Make `resources` the complete state; returns Envoy's refusals. Clusters go first, scopes last."""
+    def push(self, resources: Iterable[Any], *, timeout: float = 30, unasked: Iterable[str] = ()) -> list[str]:
+        """Make `resources` the complete state; returns Envoy's refusals. Clusters go first, scopes last.
+
+        Waits until Envoy has asked for every type that is there, except the ones in `unasked`.
+        """
         state: dict[str, dict[str, Any]] = {}
         for r in resources:
             state.setdefault(r.type_url, {})[r.name] = r
@@ -137,11 +141,17 @@ class Ads:
             already = len(self.refusals)
             self._state = state
             for kind in ORDER:
+                if state.get(kind) and kind not in unasked:
+                    self._wait(lambda kind=kind: self._wanted.get(kind) is not None, timeout, f"ask for {kind}")
                 if kind in self._wanted:
                     self._send(kind)
-                    if not self._lock.wait_for(lambda: not self._pending, timeout):
-                        raise TimeoutError(f"Envoy did not answer {kind}")
+                    self._wait(lambda: not self._pending, timeout, f"answer {kind}")
             return self.refusals[already:]
+
+
+    def _wait(self, condition: Any, timeout: float, what: str) -> None:
+        if not self._lock.wait_for(condition, timeout):
+            raise TimeoutError(f"Envoy did not {what}")
 
 
 class Envoy:
@@ -228,8 +238,21 @@ class Envoy:
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def push(self, resources: Iterable[Any], *, timeout: float = 30) -> list[str]:
-        return self.ads.push(resources, timeout=timeout)
+    def push(self, resources: Iterable[Any], *, timeout: float = 30, unasked: Iterable[str] = ()) -> list[str]:
+        return self.ads.push(resources, timeout=timeout, unasked=unasked)
+
+    def wait_for_port(self, port: int) -> None:
+        """Until the listener accepts connections."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(self.log()) from None
+                time.sleep(0.02)
+            else:
+                return
 
     def admin(self, path: str) -> bytes:
         deadline = time.monotonic() + 10

@@ -8,9 +8,10 @@ from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2 as proto
 from envoy.config.route.v3 import route_pb2
 
+from gatewright.envoy.filter_configuration import place
 from gatewright.envoy.policies import scope_config
 from gatewright.envoy.private_headers import NOT_TO_UPSTREAMS
-from gatewright.envoy.route_tree import RouteTree
+from gatewright.envoy.route_tree import fill
 from gatewright.envoy.routes import render_route
 from gatewright.envoy.virtual_hosts import HostPlan
 from gatewright.model.api import Api
@@ -35,14 +36,16 @@ def route_configuration(
     configuration = empty_configuration(name)
     for filter_name in sorted(on):
         configuration.typed_per_filter_config[filter_name].CopyFrom(on[filter_name])
-    tree = RouteTree(
-        render=lambda route: render_route(route, gateway, off),
-        reserved={f"/{HEALTH_SEGMENT}": health_routes()} if health else {},
-    )
+    reserved = {f"/{HEALTH_SEGMENT}": health_routes()} if health else {}
     for plan in plans:
-        tree.fill(configuration.virtual_hosts.add(name=plan.domains[0], domains=plan.domains), plan.routes)
+        host = configuration.virtual_hosts.add(name=plan.domains[0], domains=plan.domains)
+        placed = place(plan.routes, gateway, off)
+        for filter_name in sorted(placed.shared):
+            host.typed_per_filter_config[filter_name].CopyFrom(placed.shared[filter_name])
+        pairs = zip(plan.routes, placed.own, strict=True)
+        fill(host, plan.routes, [render_route(route, gateway, own) for route, own in pairs], reserved)
     if health and not any("*" in host.domains for host in configuration.virtual_hosts):
-        tree.fill(configuration.virtual_hosts.add(name="*", domains=["*"]), ())
+        fill(configuration.virtual_hosts.add(name="*", domains=["*"]), (), (), reserved)
     return configuration
 
 

@@ -5,9 +5,8 @@ list of its longest key. Each list holds, in the original order, every route tha
 answer is the same as with the complete list.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import msgspec
 from envoy.config.route.v3 import route_components_pb2 as proto
 from envoy.type.matcher.v3 import http_inputs_pb2
 from xds.type.matcher.v3 import matcher_pb2
@@ -21,35 +20,39 @@ DEEPEST_KEY = 8  # segments
 Rendered = list[proto.Route]
 
 
-class RouteTree(msgspec.Struct, frozen=True):
-    """How to fill virtual hosts. `reserved` are routes of the gateway itself, by path prefix; they come first."""
+def fill(
+    host: proto.VirtualHost,
+    routes: Sequence[Route],
+    rendered: Sequence[Rendered],
+    reserved: Mapping[str, Rendered],
+) -> None:
+    """Put routes, rendered one by one, into a virtual host. `reserved` are the gateway's own, by path prefix: first."""
+    if len(routes) > LONGEST_LIST:
+        _fill_tree(host.matcher, routes, rendered, reserved)
+        return
+    host.routes.extend(one for own in reserved.values() for one in own)
+    host.routes.extend(one for several in rendered for one in several)
 
-    render: Callable[[Route], Rendered]
-    reserved: Mapping[str, Rendered] = {}
 
-    def fill(self, host: proto.VirtualHost, routes: Sequence[Route]) -> None:
-        """Put the routes into a virtual host."""
-        if len(routes) > LONGEST_LIST:
-            self._fill_tree(host.matcher, routes)
-            return
-        host.routes.extend(one for own in self.reserved.values() for one in own)
-        host.routes.extend(one for route in routes for one in self.render(route))
-
-    def _fill_tree(self, matcher: matcher_pb2.Matcher, routes: Sequence[Route]) -> None:
-        rendered = [self.render(route) for route in routes]
-        keys = tree_keys(routes)
-        under: dict[str, list[int]] = {}
-        for index, route in enumerate(routes):
-            under.setdefault(_nearest(route.path.literal, keys), []).append(index)
-        tree = matcher.matcher_tree
-        tree.input.name = "path"
-        tree.input.typed_config.CopyFrom(packed(http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=":path")))
-        for key in sorted(keys | self.reserved.keys()):
-            found = sorted(index for ancestor in _ancestors(key) for index in under.get(ancestor, ()))
-            own = [*self.reserved.get(key, ()), *(one for index in found for one in rendered[index])]
-            tree.prefix_match_map.map[key].CopyFrom(_list_of(own))
-        if "" in under:
-            matcher.on_no_match.CopyFrom(_list_of([one for index in under[""] for one in rendered[index]]))
+def _fill_tree(
+    matcher: matcher_pb2.Matcher,
+    routes: Sequence[Route],
+    rendered: Sequence[Rendered],
+    reserved: Mapping[str, Rendered],
+) -> None:
+    keys = tree_keys(routes)
+    under: dict[str, list[int]] = {}
+    for index, route in enumerate(routes):
+        under.setdefault(_nearest(route.path.literal, keys), []).append(index)
+    tree = matcher.matcher_tree
+    tree.input.name = "path"
+    tree.input.typed_config.CopyFrom(packed(http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=":path")))
+    for key in sorted(keys | reserved.keys()):
+        found = sorted(index for ancestor in _ancestors(key) for index in under.get(ancestor, ()))
+        own = [*reserved.get(key, ()), *(one for index in found for one in rendered[index])]
+        tree.prefix_match_map.map[key].CopyFrom(_list_of(own))
+    if "" in under:
+        matcher.on_no_match.CopyFrom(_list_of([one for index in under[""] for one in rendered[index]]))
 
 
 def tree_keys(routes: Sequence[Route]) -> set[str]:

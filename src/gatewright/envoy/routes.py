@@ -11,7 +11,6 @@ from envoy.config.route.v3 import route_components_pb2 as proto
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
 from google.protobuf import any_pb2, wrappers_pb2
 
-from gatewright.envoy.policies import route_config, uses_native
 from gatewright.envoy.resource import duration
 from gatewright.model.expressions import quoted
 from gatewright.model.gateway import Gateway
@@ -20,18 +19,12 @@ from gatewright.model.routes import HeaderMatch, Rewrite, Route
 _TRUE = wrappers_pb2.BoolValue(value=True)
 
 
-def render_route(route: Route, gateway: Gateway, off: Mapping[str, any_pb2.Any]) -> list[proto.Route]:
-    """Envoy routes for one route, to be tried in this order.
-
-    `off` is what a route must carry to be left alone by filters that its whole route configuration switches on.
-    """
-    config = route_config(route, gateway)
-    if off and not uses_native(route, gateway):
-        config = {**off, **config}
+def render_route(route: Route, gateway: Gateway, config: Mapping[str, any_pb2.Any]) -> list[proto.Route]:
+    """Envoy routes for one route, to be tried in this order. `config` is its configuration of filters, by name."""
     rendered = []
-    for match, rewritten in _variants(route):
+    for match, literal in _variants(route):
         action = _action(route, gateway)
-        _rewrite(action, route.rewrite, rewritten)
+        _rewrite(action, route.rewrite, literal)
         match.headers.append(_method(route.method))
         match.headers.extend(_header(h) for h in route.headers)
         one = proto.Route(name=route.name, match=match, route=action)
