@@ -51,7 +51,7 @@ def create(
     given = _given_value(request)
     plain = given or key_material.new_key()
     row = ApiKeyRow(
-        uuid=new_uuid(scope.now),
+        uuid=existing.uuid if existing else new_uuid(scope.now),
         api_id=api.uuid,
         name=name or _free_name(connection, scope, api),
         key_hash=key_material.hash_of(plain),

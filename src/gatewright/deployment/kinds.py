@@ -11,8 +11,7 @@ import msgspec
 from gatewright.artifacts import restapi_rules
 from gatewright.artifacts.policies import PolicyCatalogue
 from gatewright.artifacts.problems import ArtifactWarning
-from gatewright.artifacts.restapi import read_restapi
-from gatewright.artifacts.restapi_validation import validate_restapi
+from gatewright.artifacts.restapi_validation import ValidRestApi, validate_restapi
 from gatewright.artifacts.templates import Renderer
 from gatewright.artifacts.vhosts import VhostDefaults
 from gatewright.compile import compile_restapi
@@ -70,13 +69,7 @@ class RestApiRules:
 
     def prepare(self, document: Mapping[str, Any], *, freeze_defaults: bool) -> Prepared:
         """See KindRules."""
-        valid = validate_restapi(
-            document,
-            catalogue=self._catalogue,
-            defaults=self._defaults,
-            renderer=self._renderer,
-            materialise_vhosts=freeze_defaults,
-        )
+        valid = self._valid(document, freeze_defaults=freeze_defaults)
         return Prepared(
             document=valid.document,
             handle=valid.api.handle,
@@ -87,13 +80,20 @@ class RestApiRules:
         )
 
     def compile(self, document: Mapping[str, Any], api_id: str) -> Api:
-        """See KindRules. What was stored was valid; what changed since (secrets, policies) is found by compiling."""
-        handle = (document.get("metadata") or {}).get("name", "")
-        rendered = self._renderer.render(document, handle=handle, kind=self.kind).document
-        api = read_restapi(rendered, self._defaults, self._catalogue)
-        return compile_restapi(api, api_id=api_id, gateway=self._gateway, catalogue=self._catalogue)
+        """See KindRules. What was valid when it was stored need not be so now: secrets and policies change."""
+        valid = self._valid(document, freeze_defaults=False)
+        return compile_restapi(valid.api, api_id=api_id, gateway=self._gateway, catalogue=self._catalogue)
 
     def context(self, document: Mapping[str, Any]) -> str:
         """See KindRules."""
         spec = document.get("spec") or {}
         return restapi_rules.resolve_version(spec.get("context", ""), spec.get("version", ""))
+
+    def _valid(self, document: Mapping[str, Any], *, freeze_defaults: bool) -> ValidRestApi:
+        return validate_restapi(
+            document,
+            catalogue=self._catalogue,
+            defaults=self._defaults,
+            renderer=self._renderer,
+            materialise_vhosts=freeze_defaults,
+        )

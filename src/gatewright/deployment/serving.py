@@ -5,7 +5,7 @@ roll-out. Belongs to one event loop.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -16,6 +16,8 @@ from gatewright.store.rows import API_KEY
 
 ResourceId = tuple[str, str]
 """Type URL and name of an xDS resource."""
+
+_VERDICT_S = 5.0
 
 Lane = Literal["artifact", "keys"]
 
@@ -39,8 +41,16 @@ class Settled(msgspec.Struct, frozen=True):
         return any(router.state == "pending" for router in self.routers)
 
 
+RefusalListener = Callable[[ResourceId, str, str], None]
+"""Called with the resource, the refused version and the router's words."""
+
+
 class DataPlane(Protocol):
     """The routers, seen from the deployment room. A version of None stands for a removed resource."""
+
+    def on_refusal(self, listener: RefusalListener) -> None:
+        """Call `listener` for every refusal of a resource from now on; it must not block."""
+        ...
 
     async def settled(self, resources: Mapping[ResourceId, str | None], timeout: float) -> Settled:  # noqa: ASYNC109
         """Wait until every connected router has accepted or refused these versions (or newer ones), or `timeout` s."""
@@ -55,6 +65,7 @@ class Rolled(msgspec.Struct, frozen=True):
     """An artifact as the rollout has put it into the snapshot.
 
     `version` identifies the newest content, `serving_version` the content in the snapshot; they differ in quarantine.
+    `resources` carry it now, `left` carried it before: a change is complete when they too are settled.
     """
 
     state: Literal["serving", "quarantined", "undeployed", "deleted"]
@@ -63,7 +74,8 @@ class Rolled(msgspec.Struct, frozen=True):
     serving_version: str | None = None
     code: str | None = None
     reason: str | None = None
-    resources: Mapping[ResourceId, str | None] = msgspec.field(default_factory=dict)
+    resources: tuple[ResourceId, ...] = ()
+    left: tuple[ResourceId, ...] = ()
 
 
 class ServingBoard:
@@ -71,14 +83,16 @@ class ServingBoard:
 
     def __init__(self) -> None:
         self._data_plane: DataPlane | None = None
+        self._version_of: Callable[[ResourceId], str | None] = _no_version
         self._entries: dict[str, Rolled] = {}
         self._done: dict[Lane, dict[str, int]] = {"artifact": {}, "keys": {}}
         self._floor = 0
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
 
-    def attach(self, data_plane: DataPlane) -> None:
-        """Where to ask about routers; until then nothing is served."""
+    def attach(self, data_plane: DataPlane, version_of: Callable[[ResourceId], str | None]) -> None:
+        """Where to ask about routers, and about the version that the snapshot has; until then nothing is served."""
         self._data_plane = data_plane
+        self._version_of = version_of
 
     # -- the rollout's side ----------------------------------------------------------------------------------------
 
@@ -103,6 +117,11 @@ class ServingBoard:
             for artifact_id in [key for key, value in lane.items() if value <= seq]:
                 del lane[artifact_id]
         for artifact_id in list(self._waiters):
+            self._wake(artifact_id)
+
+    def reconsider(self, artifact_ids: Iterable[str]) -> None:
+        """Whoever waits for one of these looks again: a refusal has been looked into."""
+        for artifact_id in artifact_ids:
             self._wake(artifact_id)
 
     def forget(self, artifact_id: str) -> None:
@@ -130,12 +149,17 @@ class ServingBoard:
                 return Serving("refused", 0, entry.reason)
             if entry is None or self._data_plane is None:
                 return Serving("stored")
-            settled = await self._data_plane.settled(entry.resources, max(0.0, deadline - loop.time()))
+            settled = await self._data_plane.settled(
+                self._versions((*entry.resources, *entry.left)), max(0.0, deadline - loop.time())
+            )
             if self._entries.get(change.artifact_id) is not entry:
                 continue
             if not settled.routers:
                 return Serving("stored")
             if settled.refused is not None:
+                # Perhaps for the sake of a neighbour: whom it concerns is being found out.
+                if await self._wait(change.artifact_id, min(_VERDICT_S, deadline - loop.time())):
+                    continue
                 return Serving("refused", 0, settled.refused)
             accepted = sum(router.state == "accepted" for router in settled.routers)
             if settled.pending:
@@ -147,7 +171,9 @@ class ServingBoard:
         entry = self._entries.get(artifact_id)
         if entry is None:
             return ServingStatus(artifact_id=artifact_id, state="unknown")
-        settled = self._data_plane.now(entry.resources) if self._data_plane is not None else Settled()
+        settled = Settled()
+        if self._data_plane is not None:
+            settled = self._data_plane.now(self._versions(entry.resources or entry.left))
         return ServingStatus(
             artifact_id=artifact_id,
             state=_state(entry, settled),
@@ -159,9 +185,16 @@ class ServingBoard:
             routers=settled.routers,
         )
 
+    def artifacts(self) -> list[str]:
+        """The artifacts that are there."""
+        return [artifact_id for artifact_id, entry in self._entries.items() if entry.state != "deleted"]
+
     def quarantined(self) -> list[str]:
         """The artifacts in quarantine."""
         return [artifact_id for artifact_id, entry in self._entries.items() if entry.state == "quarantined"]
+
+    def _versions(self, keys: tuple[ResourceId, ...]) -> dict[ResourceId, str | None]:
+        return {key: self._version_of(key) for key in keys}
 
     def _is_done(self, change: Change, lane: Lane) -> bool:
         return change.seq <= self._floor or change.seq <= self._done[lane].get(change.artifact_id, 0)
@@ -188,6 +221,10 @@ class ServingBoard:
         for waiter in self._waiters.pop(artifact_id, ()):
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _no_version(_key: ResourceId) -> str | None:
+    return None
 
 
 def _state(

@@ -60,6 +60,16 @@ def active(connection: Connection, gateway_id: str, api_ids: Iterable[str] | Non
     ]
 
 
+def some(connection: Connection, gateway_id: str, uuids: Iterable[str]) -> list[ApiKeyRow]:
+    """The keys with these UUIDs, whatever their status; missing ones are left out."""
+    wanted = list(uuids)
+    return [
+        row
+        for start in range(0, len(wanted), _CHUNK)
+        for row in _run(connection, _SOME, gateway_id=gateway_id, uuids=wanted[start : start + _CHUNK])
+    ]
+
+
 def count_active(connection: Connection, gateway_id: str, api_id: str, user: str) -> int:
     """How many active keys a user has on an artifact."""
     return connection.execute(_COUNT_ACTIVE, {"gateway_id": gateway_id, "api_id": api_id, "user": user}).scalar_one()
@@ -108,6 +118,7 @@ def _select(*conditions: ColumnElement[bool]) -> Select[Any]:
 _NAMED = _select(_ON_ARTIFACT, _IS_NAMED)
 _OF_ARTIFACT = _select(_ON_ARTIFACT)
 _ACTIVE = _select(_IS_ACTIVE)
+_SOME = _select(api_keys.c.uuid.in_(bindparam("uuids", expanding=True)))
 _ACTIVE_OF = _select(_IS_ACTIVE, api_keys.c.artifact_uuid.in_(bindparam("api_ids", expanding=True)))
 _COUNT_ACTIVE = (
     select(func.count())

@@ -174,3 +174,13 @@ meta = Table(
     Column("value", Json, nullable=False),
     Column("sealed", Boolean, nullable=False),
 )
+
+# The compiled form of the last version that was served, kept only while a newer one is in quarantine.
+last_good = Table(
+    "last_good",
+    metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("uuid", String(64), primary_key=True),
+    Column("model", Json, nullable=False),
+    ForeignKeyConstraint(["gateway_id", "uuid"], ["artifacts.gateway_id", "artifacts.uuid"], ondelete="CASCADE"),
+)

@@ -123,3 +123,16 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("gateway_id", "uuid", name=op.f("pk_rest_apis")),
     )
+    op.create_table(
+        "last_good",
+        sa.Column("gateway_id", sa.String(length=64), nullable=False),
+        sa.Column("uuid", sa.String(length=64), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["gateway_id", "uuid"],
+            ["artifacts.gateway_id", "artifacts.uuid"],
+            name=op.f("fk_last_good_artifacts"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("gateway_id", "uuid", name=op.f("pk_last_good")),
+    )

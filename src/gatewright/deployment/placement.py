@@ -1,0 +1,210 @@
+"""Which compiled APIs are in the snapshot, and putting others there: index, render, apply, as one step.
+
+One step at a time (a lock); rendering that takes long happens in a thread. Knows nothing of the database.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from gatewright.deployment.credentials import Credentials
+from gatewright.deployment.serving import DataPlane, ResourceId
+from gatewright.envoy import Changes, Resource, ScopeIndex, Touched, render_all, render_changes, render_credentials
+from gatewright.envoy.flat import FLAT_NAME
+from gatewright.envoy.resource import CLUSTER, ROUTES, SCOPE
+from gatewright.envoy.scopes import scope_id
+from gatewright.model.api import Api
+from gatewright.model.gateway import Gateway
+from gatewright.model.upstreams import Upstream
+
+Versions = Mapping[ResourceId, str | None]
+
+_MANY_SCOPES = 8
+_MANY_APIS_IN_SCOPE = 64
+
+
+class Applied(Protocol):
+    """What an application did."""
+
+    @property
+    def versions(self) -> Versions:
+        """Every resource that was given, None for a removed one."""
+        ...
+
+
+class SnapshotPort(Protocol):
+    """The part of `xds.snapshot.Snapshot` that is used here."""
+
+    def apply(self, put: Iterable[Resource], remove: Iterable[ResourceId] = ()) -> Applied:
+        """Put and remove in one step."""
+        ...
+
+    def get(self, key: ResourceId) -> Resource | None:
+        """The current resource."""
+        ...
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """The resources that carry an API, and those that carried it before and do so no more."""
+
+    resources: tuple[ResourceId, ...]
+    left: tuple[ResourceId, ...] = ()
+
+
+class Placement:
+    """The APIs in the snapshot. `good` is, per API, the last model that a router is known to have accepted."""
+
+    def __init__(
+        self,
+        snapshot: SnapshotPort,
+        credentials: Credentials,
+        *,
+        gateway: Gateway,
+        data_plane: DataPlane | None,
+        drain_seconds: float,
+    ) -> None:
+        self.index = ScopeIndex()
+        self.good: dict[str, Api] = {}
+        self._snapshot = snapshot
+        self._credentials = credentials
+        self._gateway = gateway
+        self._data_plane = data_plane
+        self._drain_seconds = drain_seconds
+        self._lock = asyncio.Lock()
+        self._leaving: asyncio.TimerHandle | None = None
+
+    async def load(self, apis: Iterable[Api]) -> None:
+        """The complete state, in one update."""
+        async with self._lock:
+            self.index = ScopeIndex(apis)
+            resources = await asyncio.to_thread(
+                render_all, self.index, credentials=self._credentials, gateway=self._gateway
+            )
+            self._snapshot.apply(resources)
+
+    async def place(self, wanted: Mapping[str, Api | None]) -> dict[str, Placed]:
+        """Put these APIs in (None: take them out); per API, the resources that a router must accept for it."""
+        async with self._lock:
+            before = {api_id: self.resources_of(api_id) for api_id in wanted}
+            self._note_accepted(before)
+            touched = _merged([self.index.apply(api_id, api) for api_id, api in wanted.items()])
+            if touched != Touched():
+                self._apply(await self._rendered(touched))
+            after = {api_id: self.resources_of(api_id) for api_id in wanted}
+        return {
+            api_id: Placed(keys, tuple(key for key in before[api_id] if key not in keys))
+            for api_id, keys in after.items()
+        }
+
+    async def refresh_credentials(self, api_ids: Iterable[str]) -> None:
+        """The keys of these APIs have changed."""
+        async with self._lock:
+            known = [api_id for api_id in api_ids if self.index.get(api_id) is not None]
+            if not known:
+                return
+            if self.index.form == "flat":
+                changes = await asyncio.to_thread(
+                    render_credentials, self.index, known, credentials=self._credentials, gateway=self._gateway
+                )
+            else:
+                changes = render_credentials(self.index, known, credentials=self._credentials, gateway=self._gateway)
+            self._apply(changes)
+
+    def version(self, key: ResourceId) -> str | None:
+        """The version that the snapshot has now."""
+        resource = self._snapshot.get(key)
+        return None if resource is None else resource.version
+
+    def users_of(self, key: ResourceId) -> list[str]:
+        """The APIs that a resource is made of; empty for what belongs to the gateway itself."""
+        type_url, name = key
+        if key == (ROUTES, FLAT_NAME):
+            return [api.api_id for api in self.index.apis()]
+        if type_url == CLUSTER:
+            return [api.api_id for api in self.index.apis() if any(u.name == name for u in api.upstreams)]
+        if type_url == SCOPE:
+            return [api.api_id for api in self.index.apis_in(name.removeprefix("/"))]
+        return []
+
+    def resources_of(self, api_id: str) -> tuple[ResourceId, ...]:
+        """The resources that carry an API now."""
+        api = self.index.get(api_id)
+        if api is None:
+            return ()
+        clusters = [(CLUSTER, upstream.name) for upstream in api.upstreams]
+        if self.index.form == "flat":
+            return (*clusters, (ROUTES, FLAT_NAME))
+        return (*clusters, *(scope_id(segment) for segment in self.index.scopes_of(api_id)))
+
+    def close(self) -> None:
+        """Stop what waits for a drain."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+
+    def _note_accepted(self, concerned: Mapping[str, Iterable[ResourceId]]) -> None:
+        """Before a resource is replaced: if routers have accepted it, all that it is made of is good."""
+        if self._data_plane is None:
+            return
+        for key in {key for keys in concerned.values() for key in keys if key[0] != CLUSTER}:
+            settled = self._data_plane.now({key: self.version(key)})
+            if settled.routers and settled.refused is None and not settled.pending:
+                for api_id in self.users_of(key):
+                    api = self.index.get(api_id)
+                    if api is not None:
+                        self.good[api_id] = api
+
+    async def _rendered(self, touched: Touched) -> Changes:
+        many = (
+            self.index.form == "flat"
+            or touched.form_changed
+            or len(touched.scopes) > _MANY_SCOPES
+            or any(len(self.index.apis_in(segment)) > _MANY_APIS_IN_SCOPE for segment in touched.scopes)
+        )
+        if many:
+            return await asyncio.to_thread(
+                render_changes, self.index, touched, credentials=self._credentials, gateway=self._gateway
+            )
+        return render_changes(self.index, touched, credentials=self._credentials, gateway=self._gateway)
+
+    def _apply(self, changes: Changes) -> None:
+        self._snapshot.apply(changes.put, changes.remove)
+        if changes.remove_after_drain:
+            if self._leaving is not None:
+                self._leaving.cancel()
+            loop = asyncio.get_running_loop()
+            self._leaving = loop.call_later(
+                self._drain_seconds, self._remove_left, self.index.form, changes.remove_after_drain
+            )
+
+    def _remove_left(self, form: str, keys: tuple[tuple[str, str], ...]) -> None:
+        """The drain is over: what the left form had may go, unless that form has come back."""
+        self._leaving = None
+        if self.index.form == form:
+            self._snapshot.apply((), keys)
+
+
+def _merged(steps: Iterable[Touched]) -> Touched:
+    """One after another as one: what was added and removed again, or the other way round, is neither."""
+    scopes: set[str] = set()
+    added: dict[str, Upstream] = {}
+    removed: set[str] = set()
+    form_changed = False
+    for step in steps:
+        scopes.update(step.scopes)
+        form_changed ^= step.form_changed
+        for name in step.clusters_removed:
+            if added.pop(name, None) is None:
+                removed.add(name)
+        for upstream in step.clusters_added:
+            if upstream.name in removed:
+                removed.discard(upstream.name)
+            else:
+                added[upstream.name] = upstream
+    return Touched(
+        scopes=tuple(sorted(scopes)),
+        clusters_added=tuple(added.values()),
+        clusters_removed=tuple(sorted(removed)),
+        form_changed=form_changed,
+    )

@@ -1,0 +1,145 @@
+"""Artifacts whose newest version does not serve: found, named, kept serving with their last good version.
+
+Two ways in: an artifact does not compile, or routers refuse a resource that it is part of. The way out is a newer
+version, or the same one once its cause is gone. The last good version is kept in the store as long as it is needed, so
+that it serves again after a restart.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gatewright.deployment import metrics
+from gatewright.deployment.ids import Clock
+from gatewright.deployment.isolation import Isolation
+from gatewright.deployment.placement import Placement
+from gatewright.deployment.serving import DataPlane, ResourceId, Rolled, ServingBoard
+from gatewright.model.api import Api
+from gatewright.observability.logging import get_logger
+from gatewright.store import Store, StoreUnavailable, last_good
+
+REFUSED_BY_ROUTER = "REFUSED_BY_ROUTER"
+_log = get_logger(__name__)
+
+
+class Quarantine:
+    """Used by the rollout only."""
+
+    def __init__(
+        self,
+        store: Store,
+        placement: Placement,
+        board: ServingBoard,
+        *,
+        data_plane: DataPlane | None,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._placement = placement
+        self._board = board
+        self._data_plane = data_plane
+        self._clock = clock
+        self._isolation = Isolation(placement, data_plane) if data_plane is not None else None
+        self._kept: set[str] = set()
+        self._refusals: dict[ResourceId, tuple[str, str]] = {}
+        self._noted = asyncio.Event()
+        if data_plane is not None:
+            data_plane.on_refusal(self._note)
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """What the store kept over the restart: these versions were good."""
+        for uuid, plain in kept.items():
+            self._kept.add(uuid)
+            with contextlib.suppress(msgspec.ValidationError):  # made by a release with another model
+                self._placement.good[uuid] = msgspec.convert(plain, Api)
+
+    async def add(self, uuid: str, problem: Rolled) -> None:
+        """Record it, and keep what serves over a restart."""
+        serving = self._placement.index.get(uuid)
+        self._board.put(
+            uuid,
+            msgspec.structs.replace(
+                problem,
+                serving_version=serving.content_hash if serving is not None else None,
+                resources=self._placement.resources_of(uuid),
+            ),
+        )
+        if serving is None:
+            return
+        model = msgspec.to_builtins(serving)
+        with contextlib.suppress(StoreUnavailable):
+            await self._store.write(lambda connection: last_good.keep(connection, self._store.gateway_id, uuid, model))
+            self._kept.add(uuid)
+
+    def retriable(self) -> list[str]:
+        """Artifacts that did not compile: the cause may be gone without a new version (a secret, a policy)."""
+        return [uuid for uuid in self._board.quarantined() if not self._is_refused(uuid)]
+
+    async def drop_needless(self) -> None:
+        """Forget kept versions of artifacts whose newest version was accepted."""
+        for uuid in list(self._kept):
+            if self._is_good(uuid):
+                await self._drop(uuid)
+
+    def forget(self, uuid: str) -> None:
+        """The artifact is gone; the store has dropped its row with it."""
+        self._kept.discard(uuid)
+        self._placement.good.pop(uuid, None)
+
+    def count(self) -> None:
+        """Show how many there are."""
+        metrics.QUARANTINED.set(len(self._board.quarantined()))
+
+    async def run(self) -> None:
+        """Look into refusals until cancelled."""
+        while True:
+            await self._noted.wait()
+            self._noted.clear()
+            while self._refusals:
+                key = next(iter(self._refusals))
+                version, words = self._refusals.pop(key)
+                if self._placement.version(key) == version:
+                    await self._look_into(key, words)
+
+    async def _look_into(self, key: ResourceId, words: str) -> None:
+        if self._isolation is None:
+            return
+        concerned = self._placement.users_of(key)
+        culprits = await self._isolation.find(key, self._kept)
+        if not culprits:
+            _log.error("a router refuses a resource; no artifact can be blamed for it", resource=key[1], reason=words)
+        for uuid, refused in culprits.items():
+            _log.warning("a router refuses an artifact; its last good version serves on", artifact=uuid, reason=words)
+            await self.add(
+                uuid,
+                Rolled(
+                    "quarantined", self._clock(), version=refused.content_hash, code=REFUSED_BY_ROUTER, reason=words
+                ),
+            )
+        self._board.reconsider(concerned)
+        self.count()
+
+    def _note(self, key: ResourceId, version: str, words: str) -> None:
+        self._refusals[key] = (version, words)
+        self._noted.set()
+
+    def _is_refused(self, uuid: str) -> bool:
+        entry = self._board.get(uuid)
+        return entry is not None and entry.code == REFUSED_BY_ROUTER
+
+    def _is_good(self, uuid: str) -> bool:
+        entry = self._board.get(uuid)
+        if entry is None or entry.state == "quarantined":
+            return False
+        if self._data_plane is None or entry.state != "serving":
+            return True
+        settled = self._data_plane.now({key: self._placement.version(key) for key in entry.resources})
+        return bool(settled.routers) and settled.refused is None and not settled.pending
+
+    async def _drop(self, uuid: str) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            await self._store.write(lambda connection: last_good.drop(connection, self._store.gateway_id, uuid))
+            self._kept.discard(uuid)

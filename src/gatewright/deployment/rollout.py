@@ -1,0 +1,335 @@
+"""From the change feed to the snapshot: what changed is compiled, rendered and applied, nothing else.
+
+Two lanes: changes to keys go before everything else, at every step; artifacts follow in small groups. An artifact that
+does not compile, or that a router refuses, is put in quarantine: its last good version serves on, its status says why,
+and it heals with its next version. May touch the store (reading; keeping last good versions), the snapshot, the board.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from gatewright.artifacts.problems import InvalidArtifact
+from gatewright.compile import CompileError
+from gatewright.deployment import metrics
+from gatewright.deployment.credentials import Credentials
+from gatewright.deployment.ids import Clock, utc_now
+from gatewright.deployment.kinds import KindRules
+from gatewright.deployment.placement import Placed, Placement, SnapshotPort
+from gatewright.deployment.quarantine import Quarantine
+from gatewright.deployment.serving import DataPlane, Rolled, ServingBoard
+from gatewright.model.api import Api
+from gatewright.model.gateway import Gateway
+from gatewright.observability.logging import get_logger
+from gatewright.store import Store, StoreUnavailable, api_keys, artifacts, changes, last_good
+from gatewright.store.rows import API_KEY, ApiKeyRow, ArtifactRow, ChangeRow
+
+_GROUP = 32
+_FEED_PAGE = 1000
+_SLICE_S = 0.02
+_RETRY_S = 30.0
+_STORE_RETRY_S = 1.0
+_REMEMBERED_DELETIONS = 1000
+_PRUNE_EVERY_S = 3600.0
+_KEEP_CHANGES = 10_000
+_log = get_logger(__name__)
+
+
+class Rollout:
+    """One per controller process. `load` once, then `run` until cancelled; both on the loop of the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        kinds: Iterable[KindRules],
+        snapshot: SnapshotPort,
+        board: ServingBoard,
+        *,
+        gateway: Gateway,
+        data_plane: DataPlane | None = None,
+        clock: Clock = utc_now,
+        poll_interval: float = 3.0,
+        drain_seconds: float = 600.0,
+    ) -> None:
+        """`poll_interval` seconds between looks at the feed without being woken (other processes' changes).
+
+        `drain_seconds`: how long Envoy drains a listener that was replaced.
+        """
+        self._store = store
+        self._gateway_id = store.gateway_id
+        self._kinds = {rules.kind: rules for rules in kinds}
+        self._board = board
+        self._clock = clock
+        self._poll_interval = poll_interval
+        self._credentials = Credentials()
+        self.placement = Placement(
+            snapshot, self._credentials, gateway=gateway, data_plane=data_plane, drain_seconds=drain_seconds
+        )
+        self._seq = 0
+        self._keys: dict[str, ChangeRow] = {}
+        self._artifacts: dict[str, ChangeRow] = {}
+        self._deleted: deque[str] = deque()
+        self._wake = store.subscribe()
+        self._retry_at = 0.0
+        self._prune_at = time.monotonic() + _PRUNE_EVERY_S
+        self._quarantine = Quarantine(store, self.placement, board, data_plane=data_plane, clock=clock)
+        if data_plane is not None:
+            board.attach(data_plane, self.placement.version)
+
+    # -- start -----------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Everything that is stored, in one update of the snapshot. Raises StoreUnavailable."""
+        rows, keys, kept, self._seq = await self._store.read(self._read_everything)
+        now = self._clock()
+        self._credentials.put(keys, now)
+        self._quarantine.restore(kept)
+        apis: list[Api] = []
+        failed: dict[str, Rolled] = {}
+        pause = _Pause()
+        for row in rows:
+            api = self._compiled(row)
+            if isinstance(api, Rolled):
+                failed[row.uuid] = api
+                api = self.placement.good.get(row.uuid)
+            if api is not None:
+                apis.append(api)
+            await pause()
+        await self.placement.load(apis)
+        for row in rows:
+            if row.uuid in failed:
+                await self._quarantine.add(row.uuid, failed[row.uuid])
+            else:
+                self._board.put(row.uuid, self._rolled(row, Placed(self.placement.resources_of(row.uuid))))
+            await pause()
+        self._board.all_done(self._seq)
+        self._quarantine.count()
+
+    def _read_everything(
+        self, connection: Connection
+    ) -> tuple[list[ArtifactRow], list[ApiKeyRow], Mapping[str, Any], int]:
+        return (
+            artifacts.everything(connection, self._gateway_id),
+            api_keys.active(connection, self._gateway_id),
+            last_good.everything(connection, self._gateway_id),
+            changes.last_seq(connection, self._gateway_id),
+        )
+
+    # -- following the feed ----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow the feed until cancelled. Never ends by itself, whatever a document or the store does."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._quarantine.run())
+
+    def recompile(self, artifact_ids: Iterable[str] | None = None) -> None:
+        """Look at artifacts again although they did not change: a secret or a policy did. None: all."""
+        now = self._clock()
+        for uuid in list(artifact_ids) if artifact_ids is not None else self._board.artifacts():
+            self._artifacts.setdefault(uuid, _again(uuid, self._seq, now))
+        self._wake.set()
+
+    def close(self) -> None:
+        """After `run` was cancelled."""
+        self.placement.close()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._step()
+            except StoreUnavailable as problem:
+                _log.warning("the change feed cannot be read; traffic goes on", error=str(problem))
+                await asyncio.sleep(_STORE_RETRY_S)
+
+    async def _step(self) -> None:
+        """One piece of work, the most urgent first."""
+        await self._read_feed()
+        if self._keys:
+            await self._roll_keys()
+        elif self._artifacts:
+            await self._roll_artifacts()
+        else:
+            metrics.FEED_LAG.set(0)
+            self._board.all_done(self._seq)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until there is something to do."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._until_next()):
+                await self._wake.wait()
+        await self._expire_keys()
+        if time.monotonic() >= self._retry_at:
+            self._retry_at = time.monotonic() + _RETRY_S
+            self.recompile(self._quarantine.retriable())
+            await self._quarantine.drop_needless()
+        if time.monotonic() >= self._prune_at:
+            self._prune_at = time.monotonic() + _PRUNE_EVERY_S
+            await self._prune()
+
+    def _until_next(self) -> float:
+        expiry = self._credentials.next_expiry()
+        if expiry is None:
+            return self._poll_interval
+        return max(0.0, min(self._poll_interval, expiry - self._clock().timestamp()))
+
+    async def _read_feed(self) -> None:
+        self._wake.clear()
+        while True:
+            found = await self._store.read(
+                lambda connection: changes.since(connection, self._gateway_id, self._seq, _FEED_PAGE)
+            )
+            for change in found:
+                self._seq = change.seq
+                if change.kind == API_KEY:
+                    self._keys[change.entity_id] = change
+                else:
+                    self._artifacts[change.artifact_id] = change
+            if len(found) < _FEED_PAGE:
+                break
+        oldest = min((change.at for change in (*self._keys.values(), *self._artifacts.values())), default=None)
+        metrics.FEED_LAG.set(0 if oldest is None else max(0.0, (self._clock() - oldest).total_seconds()))
+
+    # -- keys ------------------------------------------------------------------------------------------------------
+
+    async def _roll_keys(self) -> None:
+        batch, self._keys = self._keys, {}
+        try:
+            rows = await self._store.read(lambda connection: api_keys.some(connection, self._gateway_id, batch))
+        except StoreUnavailable:
+            self._keys = batch | self._keys
+            raise
+        for change in batch.values():
+            if change.entity_id == change.artifact_id:
+                self._credentials.remove_api(change.artifact_id)
+            self._credentials.remove(change.entity_id)
+        self._credentials.put(rows, self._clock())
+        await self.placement.refresh_credentials({change.artifact_id for change in batch.values()})
+        for change in batch.values():
+            self._board.done(change.artifact_id, "keys", change.seq)
+            self._count(change)
+
+    async def _expire_keys(self) -> None:
+        concerned = self._credentials.expire(self._clock())
+        if concerned:
+            _log.info("keys have expired", artifacts=len(concerned))
+            await self.placement.refresh_credentials(concerned)
+
+    # -- artifacts -------------------------------------------------------------------------------------------------
+
+    async def _roll_artifacts(self) -> None:
+        batch = dict(list(self._artifacts.items())[:_GROUP])
+        rows = {
+            row.uuid: row
+            for row in await self._store.read(lambda connection: artifacts.some(connection, self._gateway_id, batch))
+        }
+        for uuid in batch:
+            del self._artifacts[uuid]
+        wanted: dict[str, Api | None] = {}
+        failed: dict[str, Rolled] = {}
+        pause = _Pause()
+        for uuid in batch:
+            row = rows.get(uuid)
+            api = self._compiled(row) if row is not None else None
+            if isinstance(api, Rolled):
+                failed[uuid] = api
+            else:
+                wanted[uuid] = api
+            if row is None:
+                self._credentials.remove_api(uuid)
+            await pause()
+        placed = await self.placement.place(wanted)
+        for uuid, where in placed.items():
+            self._placed(uuid, rows.get(uuid), where)
+        for uuid, problem in failed.items():
+            await self._quarantine.add(uuid, problem)
+        for uuid, change in batch.items():
+            self._board.done(uuid, "artifact", change.seq)
+            self._count(change)
+        self._quarantine.count()
+
+    def _compiled(self, row: ArtifactRow) -> Api | Rolled | None:
+        """The model; None when it is not to be served; a quarantined status when it does not compile."""
+        if row.desired_state != "deployed":
+            return None
+        rules = self._kinds.get(row.kind)
+        if rules is None:
+            return self._failed(row, "UNSUPPORTED_KIND", f"nothing here compiles artifacts of kind {row.kind}")
+        started = time.perf_counter()
+        try:
+            return rules.compile(row.document, row.uuid)
+        except CompileError as problem:
+            return self._failed(row, problem.code, str(problem))
+        except InvalidArtifact as problem:
+            return self._failed(row, "INVALID_DOCUMENT", str(problem))
+        except Exception as problem:  # noqa: BLE001 - one document must never stop all others
+            _log.exception("an artifact cannot be compiled", artifact=row.uuid, handle=row.handle)
+            return self._failed(row, "INTERNAL_ERROR", f"{type(problem).__name__} while compiling; see the log")
+        finally:
+            metrics.COMPILE_SECONDS.observe(time.perf_counter() - started)
+
+    def _failed(self, row: ArtifactRow, code: str, reason: str) -> Rolled:
+        _log.warning("an artifact does not compile; its last good version serves on", handle=row.handle, reason=reason)
+        return Rolled("quarantined", self._clock(), code=code, reason=reason)
+
+    def _placed(self, uuid: str, row: ArtifactRow | None, where: Placed) -> None:
+        if row is not None:
+            self._board.put(uuid, self._rolled(row, where))
+            return
+        self._quarantine.forget(uuid)
+        self._board.put(uuid, Rolled("deleted", self._clock(), left=where.left))
+        self._deleted.append(uuid)
+        if len(self._deleted) > _REMEMBERED_DELETIONS:
+            self._board.forget(self._deleted.popleft())
+
+    def _rolled(self, row: ArtifactRow, where: Placed) -> Rolled:
+        api = self.placement.index.get(row.uuid)
+        version = api.content_hash if api is not None else None
+        return Rolled(
+            "serving" if row.desired_state == "deployed" else "undeployed",
+            self._clock(),
+            version=version,
+            serving_version=version,
+            resources=where.resources,
+            left=where.left,
+        )
+
+    # -- bookkeeping -----------------------------------------------------------------------------------------------
+
+    def _count(self, change: ChangeRow) -> None:
+        if change.action in {"CREATE", "UPDATE", "DELETE"} and change.correlation_id is not _AGAIN:
+            metrics.CHANGES.labels(change.kind, change.action).inc()
+            metrics.ROLL_SECONDS.observe(max(0.0, (self._clock() - change.at).total_seconds()))
+
+    async def _prune(self) -> None:
+        before = self._clock() - timedelta(hours=1)
+        await self._store.write(
+            lambda connection: changes.prune(connection, self._gateway_id, before=before, keep=_KEEP_CHANGES)
+        )
+
+
+class _Pause:
+    """Gives the event loop to others when this task has had it for long enough."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    async def __call__(self) -> None:
+        if time.perf_counter() - self._since >= _SLICE_S:
+            await asyncio.sleep(0)
+            self._since = time.perf_counter()
+
+
+_AGAIN = "recompiled"
+
+
+def _again(uuid: str, seq: int, now: datetime) -> ChangeRow:
+    """Stands for a change that is none."""
+    return ChangeRow(seq=seq, kind="", entity_id=uuid, artifact_id=uuid, action="UPDATE", correlation_id=_AGAIN, at=now)
