@@ -1,0 +1,118 @@
+"""The artifacts that the hub holds: made here and deployed, or pushed by gateways. Transactions, no network."""
+
+import uuid
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+
+from gatewright.hub import gateways
+from gatewright.hub.documents import Document
+from gatewright.hub.problems import ApiError, not_found
+from gatewright.hub.store import Unit
+from gatewright.hub.tables import artifacts, statuses
+from gatewright.hub.views import ArtifactView
+from gatewright.wire.deployments import STATE_UNDEPLOYED
+from gatewright.wire.events import DeletionEvent, lifecycle_payload, lifecycle_type
+from gatewright.wire.imports import ORIGIN_GATEWAY
+from gatewright.wire.kinds import kind_of
+from gatewright.wire.times import Timestamp
+
+ORIGIN_HUB: Final = "control_plane"
+
+
+def store_document(unit: Unit, document: Document) -> Row[Any]:
+    """Add an artifact or replace the document of the one with that handle. ApiError 403 for a gateway's own."""
+    known = unit.connection.execute(select(artifacts).where(artifacts.c.handle == document.handle)).first()
+    if known is None:
+        values = {"id": str(uuid.uuid4()), "handle": document.handle, "origin": ORIGIN_HUB, "project": ""}
+        unit.connection.execute(insert(artifacts).values(**values, **_content(document, unit, created=True)))
+    else:
+        refuse_gateways_own(known)
+        if known.kind != document.kind:
+            raise ApiError(409, "ARTIFACT_EXISTS", f"{document.handle!r} exists with kind {known.kind}.")
+        content = _content(document, unit, created=False)
+        unit.connection.execute(update(artifacts).where(artifacts.c.id == known.id).values(**content))
+    return find(unit.connection, document.handle)
+
+
+def find(connection: Connection, ref: str) -> Row[Any]:
+    """An artifact by handle or id. ApiError 404."""
+    row = connection.execute(
+        select(artifacts).where(or_(artifacts.c.handle == ref, artifacts.c.id == ref)).limit(1)
+    ).first()
+    if row is None:
+        raise not_found("artifact", ref)
+    return row
+
+
+def listed(connection: Connection, *, origin: str = "", kind: str = "") -> list[ArtifactView]:
+    """Artifacts by handle, without their documents."""
+    query = select(artifacts).order_by(artifacts.c.handle)
+    if origin:
+        query = query.where(artifacts.c.origin == origin)
+    if kind:
+        query = query.where(artifacts.c.kind == kind)
+    return [view(row) for row in connection.execute(query)]
+
+
+def remove(unit: Unit, ref: str) -> Row[Any]:
+    """Delete an artifact with its keys and deployments and tell every gateway. ApiError 404, 409."""
+    row = find(unit.connection, ref)
+    if row.origin == ORIGIN_GATEWAY and _wanted_somewhere(unit.connection, row.id):
+        raise ApiError(409, "ARTIFACT_IN_USE", f"{row.handle!r} belongs to a gateway that still has it deployed.")
+    unit.connection.execute(delete(artifacts).where(artifacts.c.id == row.id))
+    kind = kind_of(row.kind)
+    if kind is not None and row.origin == ORIGIN_HUB:
+        event = DeletionEvent(kind=kind, artifact_id=row.id)
+        for gateway_id in gateways.by_ids(unit.connection):
+            unit.emit(gateway_id, lifecycle_type(event), lifecycle_payload(event))
+    return row
+
+
+def refuse_gateways_own(row: Row[Any]) -> None:
+    """ApiError 403 for an artifact that a gateway owns: its changes come from there."""
+    if row.origin == ORIGIN_GATEWAY:
+        raise ApiError(403, "ARTIFACT_READ_ONLY", f"{row.handle!r} was made at a gateway and is changed there only.")
+
+
+def view(row: Row[Any], *, with_document: bool = False) -> ArtifactView:
+    """An artifact for people."""
+    return ArtifactView(
+        id=row.id,
+        kind=row.kind,
+        handle=row.handle,
+        display_name=row.display_name,
+        version=row.version,
+        origin=row.origin,
+        project=row.project,
+        created_at=Timestamp.from_ms(row.created_at).text(),
+        updated_at=Timestamp.from_ms(row.updated_at).text(),
+        document=row.document if with_document else "",
+    )
+
+
+def existing(connection: Connection, ids: tuple[str, ...]) -> set[str]:
+    """Which of `ids` are artifacts."""
+    found: set[str] = set()
+    for start in range(0, len(ids), 500):
+        chunk = ids[start : start + 500]
+        found.update(connection.execute(select(artifacts.c.id).where(artifacts.c.id.in_(chunk))).scalars())
+    return found
+
+
+def _content(document: Document, unit: Unit, *, created: bool) -> dict[str, object]:
+    content: dict[str, object] = {
+        "kind": document.kind.value,
+        "display_name": document.display_name,
+        "version": document.version,
+        "document": document.text,
+        "updated_at": unit.now.unix_ms,
+    }
+    return {**content, "created_at": unit.now.unix_ms} if created else content
+
+
+def _wanted_somewhere(connection: Connection, artifact_id: str) -> bool:
+    query = select(statuses.c.gateway_id).where(
+        statuses.c.artifact_id == artifact_id, statuses.c.desired != STATE_UNDEPLOYED
+    )
+    return connection.execute(query.limit(1)).first() is not None

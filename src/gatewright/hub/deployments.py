@@ -1,0 +1,323 @@
+"""Deployments: what each gateway is wanted to run, and what it has said of that. Transactions, no network.
+
+One status row per artifact and gateway. `performed_at` is the concurrency token: identical in row and event, in whole
+milliseconds, and strictly growing for a row, because a gateway ignores an event that is not newer than the last.
+"""
+
+import enum
+import secrets
+from collections.abc import Iterable
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, case, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from gatewright.hub import artifacts, gateways, keys
+from gatewright.hub.documents import Document
+from gatewright.hub.problems import ApiError
+from gatewright.hub.store import Unit
+from gatewright.hub.tables import artifacts as artifact_table
+from gatewright.hub.tables import deployments, statuses
+from gatewright.hub.tables import gateways as gateway_table
+from gatewright.hub.views import DeploymentView
+from gatewright.wire import acks
+from gatewright.wire.deployments import STATE_DEPLOYED, STATE_UNDEPLOYED, DeploymentRow
+from gatewright.wire.events import DeploymentEvent, lifecycle_payload, lifecycle_type
+from gatewright.wire.identifiers import derived_uuid, new_uuid7
+from gatewright.wire.imports import ORIGIN_GATEWAY
+from gatewright.wire.kinds import ArtifactKind, kind_of
+from gatewright.wire.times import Timestamp
+
+DEPLOYING: Final = "DEPLOYING"
+UNDEPLOYING: Final = "UNDEPLOYING"
+DEPLOYED: Final = STATE_DEPLOYED
+UNDEPLOYED: Final = STATE_UNDEPLOYED
+FAILED: Final = "FAILED"
+PENDING: Final = (DEPLOYING, UNDEPLOYING)
+
+_LIST_ORDER: Final = (ArtifactKind.REST_API, ArtifactKind.LLM_PROVIDER, ArtifactKind.LLM_PROXY, ArtifactKind.MCP)
+
+
+class AckOutcome(enum.Enum):
+    """What an acknowledgement did."""
+
+    APPLIED = "applied"
+    DISCARDED = "discarded"
+    SENSELESS = "senseless"
+
+
+def deploy_document(unit: Unit, document: Document, handles: tuple[str, ...], kept: int) -> str:
+    """Store a document and deploy it to the gateways named; answers the artifact's id."""
+    artifact = artifacts.store_document(unit, document)
+    _deploy_to(unit, artifact, handles, kept)
+    return str(artifact.id)
+
+
+def deploy_again(unit: Unit, ref: str, handles: tuple[str, ...], kept: int) -> str:
+    """Deploy an artifact's present document to the gateways named; answers the artifact's id."""
+    artifact = artifacts.find(unit.connection, ref)
+    artifacts.refuse_gateways_own(artifact)
+    _deploy_to(unit, artifact, handles, kept)
+    return str(artifact.id)
+
+
+def undeploy(unit: Unit, ref: str, handles: tuple[str, ...]) -> str:
+    """Take an artifact from gateways (from all that want it when none is named); answers the artifact's id."""
+    artifact = artifacts.find(unit.connection, ref)
+    artifacts.refuse_gateways_own(artifact)
+    current = {row.gateway_id: row for row in _statuses_of(unit.connection, artifact.id)}
+    wanted = [gateways.find(unit.connection, handle).id for handle in handles]
+    targets = wanted or [gateway_id for gateway_id, row in current.items() if row.desired == DEPLOYED]
+    if not targets:
+        raise ApiError(409, "DEPLOYMENT_NOT_ACTIVE", f"{artifact.handle!r} is not deployed anywhere.")
+    for gateway_id in targets:
+        row = current.get(gateway_id)
+        if row is None or row.desired == UNDEPLOYED:
+            raise ApiError(409, "DEPLOYMENT_NOT_ACTIVE", f"{artifact.handle!r} is not deployed on that gateway.")
+        _change(unit, artifact, gateway_id, row.deployment_id, deployed=False, before=row)
+    return str(artifact.id)
+
+
+def apply_ack(unit: Unit, gateway_id: str, ack: acks.DeploymentAck) -> AckOutcome:
+    """Take over what a gateway says of a deployment. Only an identical `performedAt` counts."""
+    successes = {acks.ACTION_DEPLOY: (DEPLOYING, DEPLOYED), acks.ACTION_UNDEPLOY: (UNDEPLOYING, UNDEPLOYED)}
+    if ack.status == acks.STATUS_FAILED:
+        status, reason = FAILED, ack.error_code[:200] or None
+        expected: tuple[str, ...] = ()
+    elif ack.status == acks.STATUS_SUCCESS and ack.action in successes:
+        pending, status = successes[ack.action]
+        expected, reason = (pending,), None
+    else:
+        return AckOutcome.SENSELESS
+    row = _status(unit.connection, ack.artifact_id, gateway_id)
+    if row is None or ack.performed_at != Timestamp.from_ms(row.performed_at):
+        return AckOutcome.DISCARDED
+    if expected and row.status not in expected and not _timed_out(row, wanted=status):
+        return AckOutcome.DISCARDED
+    unit.connection.execute(
+        update(statuses)
+        .where(*_key(ack.artifact_id, gateway_id))
+        .values(status=status, reason=reason, updated_at=unit.now.unix_ms),
+    )
+    return AckOutcome.APPLIED
+
+
+def expire(unit: Unit, ack_timeout: float) -> list[tuple[str, str]]:
+    """Fail every deployment whose acknowledgement is overdue; answers (artifact id, gateway id) of each."""
+    overdue = (
+        statuses.c.status.in_(PENDING),
+        statuses.c.performed_at < unit.now.unix_ms - int(ack_timeout * 1000),
+    )
+    rows = unit.connection.execute(select(statuses.c.artifact_id, statuses.c.gateway_id).where(*overdue)).all()
+    if rows:
+        unit.connection.execute(
+            update(statuses)
+            .where(*overdue)
+            .values(status=FAILED, reason=acks.DEPLOYMENT_TIMEOUT, updated_at=unit.now.unix_ms),
+        )
+    return [(row.artifact_id, row.gateway_id) for row in rows]
+
+
+def views(
+    connection: Connection,
+    *,
+    artifact_id: str | None = None,
+    gateway_id: str | None = None,
+) -> list[DeploymentView]:
+    """Status rows for people, by artifact and gateway."""
+    query = (
+        select(
+            statuses,
+            artifact_table.c.handle,
+            artifact_table.c.kind,
+            artifact_table.c.origin,
+            gateway_table.c.handle.label("gateway"),
+        )
+        .join(artifact_table, artifact_table.c.id == statuses.c.artifact_id)
+        .join(gateway_table, gateway_table.c.id == statuses.c.gateway_id)
+        .order_by(artifact_table.c.handle, gateway_table.c.handle)
+    )
+    if artifact_id is not None:
+        query = query.where(statuses.c.artifact_id == artifact_id)
+    if gateway_id is not None:
+        query = query.where(statuses.c.gateway_id == gateway_id)
+    return [
+        DeploymentView(
+            artifact_id=row.artifact_id,
+            artifact=row.handle,
+            kind=row.kind,
+            origin=row.origin,
+            gateway=row.gateway,
+            deployment_id=row.deployment_id,
+            status=row.status,
+            desired=row.desired,
+            performed_at=Timestamp.from_ms(row.performed_at).text(),
+            updated_at=Timestamp.from_ms(row.updated_at).text(),
+            reason=row.reason or "",
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def wire_rows(connection: Connection, gateway_id: str, since: Timestamp | None) -> list[DeploymentRow]:
+    """The deployment list of a gateway: what it is wanted to have, without what it made itself."""
+    rank = case({kind.value: place for place, kind in enumerate(_LIST_ORDER)}, value=artifact_table.c.kind, else_=9)
+    query = (
+        select(statuses, artifact_table.c.kind)
+        .join(artifact_table, artifact_table.c.id == statuses.c.artifact_id)
+        .where(statuses.c.gateway_id == gateway_id, artifact_table.c.origin != ORIGIN_GATEWAY)
+        .order_by(rank, statuses.c.performed_at.desc())
+    )
+    if since is not None:
+        query = query.where(statuses.c.performed_at > since.unix_ms)
+    return [
+        DeploymentRow(
+            artifact_id=row.artifact_id,
+            deployment_id=row.deployment_id,
+            kind=row.kind,
+            state=row.desired,
+            deployed_at=Timestamp.from_ms(row.performed_at),
+            etag=derived_uuid(row.deployment_id, Timestamp.from_ms(row.performed_at)),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def current_content(connection: Connection, gateway_id: str, kind: ArtifactKind, artifact_id: str) -> str | None:
+    """The document a gateway is to run now, None when it is to run none. ApiError 404 for an unknown artifact."""
+    known = connection.execute(
+        select(artifact_table.c.id).where(artifact_table.c.id == artifact_id, artifact_table.c.kind == kind.value)
+    ).first()
+    if known is None:
+        raise ApiError(404, "ARTIFACT_NOT_FOUND", "not found")
+    content: str | None = connection.execute(
+        select(deployments.c.content)
+        .join(statuses, statuses.c.deployment_id == deployments.c.id)
+        .where(*_key(artifact_id, gateway_id), statuses.c.desired == DEPLOYED)
+    ).scalar()
+    return content
+
+
+def contents(connection: Connection, gateway_id: str, ids: Iterable[str]) -> list[Row[Any]]:
+    """(deployment id, artifact id, kind, content) of those of `ids` that belong to the gateway."""
+    wanted = list(dict.fromkeys(ids))
+    found: list[Row[Any]] = []
+    for start in range(0, len(wanted), 500):
+        query = (
+            select(deployments.c.id, deployments.c.artifact_id, artifact_table.c.kind, deployments.c.content)
+            .join(artifact_table, artifact_table.c.id == deployments.c.artifact_id)
+            .where(deployments.c.id.in_(wanted[start : start + 500]), deployments.c.gateway_id == gateway_id)
+        )
+        found.extend(connection.execute(query))
+    return found
+
+
+def is_associated(connection: Connection, artifact_id: str, gateway_id: str) -> bool:
+    """True when the gateway has or had the artifact."""
+    return _status(connection, artifact_id, gateway_id) is not None
+
+
+def record(unit: Unit, artifact_id: str, gateway_id: str, content: str, *, revision: str, kept: int) -> str:
+    """Keep an immutable copy of a document; the oldest beyond `kept` leave. Answers the deployment id."""
+    deployment_id = new_uuid7(unit.now.unix_ms, secrets.token_bytes(10))
+    unit.connection.execute(
+        insert(deployments).values(
+            id=deployment_id,
+            artifact_id=artifact_id,
+            gateway_id=gateway_id,
+            content=content,
+            revision=revision,
+            created_at=unit.now.unix_ms,
+        ),
+    )
+    oldest = (
+        select(deployments.c.id)
+        .where(deployments.c.artifact_id == artifact_id, deployments.c.gateway_id == gateway_id)
+        .order_by(deployments.c.created_at.desc(), deployments.c.id.desc())
+        .offset(kept)
+        .limit(1000)
+    )
+    unit.connection.execute(delete(deployments).where(deployments.c.id.in_(oldest.scalar_subquery())))
+    return deployment_id
+
+
+def set_status(
+    unit: Unit,
+    artifact_id: str,
+    gateway_id: str,
+    *,
+    deployment_id: str,
+    status: str,
+    desired: str,
+    performed_at: int,
+) -> None:
+    """Write a status row, new or not."""
+    values = {
+        "deployment_id": deployment_id,
+        "status": status,
+        "desired": desired,
+        "performed_at": performed_at,
+        "reason": None,
+        "updated_at": unit.now.unix_ms,
+    }
+    statement = upsert(statuses).values(artifact_id=artifact_id, gateway_id=gateway_id, **values)
+    unit.connection.execute(statement.on_conflict_do_update(index_elements=["artifact_id", "gateway_id"], set_=values))
+
+
+def _deploy_to(unit: Unit, artifact: Row[Any], handles: tuple[str, ...], kept: int) -> None:
+    for handle in dict.fromkeys(handles):
+        gateway_id = gateways.find(unit.connection, handle).id
+        before = _status(unit.connection, artifact.id, gateway_id)
+        deployment_id = record(unit, artifact.id, gateway_id, artifact.document, revision="", kept=kept)
+        _change(unit, artifact, gateway_id, deployment_id, deployed=True, before=before)
+        # A gateway drops keys of an artifact that it does not know yet, so they follow each deployment.
+        keys.announce_all(unit, artifact.id, gateway_id)
+
+
+def _change(
+    unit: Unit,
+    artifact: Row[Any],
+    gateway_id: str,
+    deployment_id: str,
+    *,
+    deployed: bool,
+    before: Row[Any] | None,
+) -> None:
+    kind = kind_of(artifact.kind)
+    if kind is None:
+        raise ApiError(409, "ARTIFACT_UNSUPPORTED", f"Artifacts of kind {artifact.kind} cannot be deployed.")
+    performed_at = unit.now.unix_ms if before is None else max(unit.now.unix_ms, before.performed_at + 1)
+    set_status(
+        unit,
+        artifact.id,
+        gateway_id,
+        deployment_id=deployment_id,
+        status=DEPLOYING if deployed else UNDEPLOYING,
+        desired=DEPLOYED if deployed else UNDEPLOYED,
+        performed_at=performed_at,
+    )
+    event = DeploymentEvent(
+        kind=kind,
+        artifact_id=artifact.id,
+        deployed=deployed,
+        deployment_id=deployment_id,
+        performed_at=Timestamp.from_ms(performed_at),
+    )
+    unit.emit(gateway_id, lifecycle_type(event), lifecycle_payload(event))
+
+
+def _timed_out(row: Row[Any], *, wanted: str) -> bool:
+    """True when the row failed only because nothing had been heard, and now something is."""
+    return bool(row.status == FAILED and row.reason == acks.DEPLOYMENT_TIMEOUT and row.desired == wanted)
+
+
+def _key(artifact_id: str, gateway_id: str) -> tuple[Any, Any]:
+    return statuses.c.artifact_id == artifact_id, statuses.c.gateway_id == gateway_id
+
+
+def _status(connection: Connection, artifact_id: str, gateway_id: str) -> Row[Any] | None:
+    return connection.execute(select(statuses).where(*_key(artifact_id, gateway_id))).first()
+
+
+def _statuses_of(connection: Connection, artifact_id: str) -> list[Row[Any]]:
+    return list(connection.execute(select(statuses).where(statuses.c.artifact_id == artifact_id)))

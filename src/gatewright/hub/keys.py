@@ -1,0 +1,209 @@
+"""API keys of artifacts: issued once in plain, stored and sent as hashes only. Transactions, no network."""
+
+import re
+import secrets
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Row, insert, select, update
+
+from gatewright.hub import artifacts
+from gatewright.hub.problems import ApiError, invalid
+from gatewright.hub.store import Unit
+from gatewright.hub.tables import api_keys, statuses
+from gatewright.hub.tables import artifacts as artifact_table
+from gatewright.hub.views import ApiKeyView, IssuedApiKey
+from gatewright.wire import events
+from gatewright.wire.apikeys import ACTIVE, HASH_ALGORITHM, REVOKED, SOURCE_EXTERNAL, ApiKeyRow
+from gatewright.wire.codec import encode
+from gatewright.wire.identifiers import api_key_etag, new_uuid7, token_hash
+from gatewright.wire.kinds import ArtifactKind
+from gatewright.wire.times import Timestamp
+
+KEY_PREFIX: Final = "apip_"
+MAX_ACTIVE_KEYS: Final = 10_000
+"""Per artifact; each deployment announces all of them."""
+
+_NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
+
+
+class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Body of a request for a key. `expires_at` is RFC 3339; a name is made up when there is none."""
+
+    name: str = ""
+    expires_at: str = ""
+    issuer: str = ""
+    created_by: str = ""
+
+
+def create(unit: Unit, ref: str, wanted: KeyRequest) -> IssuedApiKey:
+    """Make a key and announce it to the artifact's gateways. ApiError 400, 404, 409."""
+    artifact = artifacts.find(unit.connection, ref)
+    name = wanted.name or f"key-{secrets.token_hex(4)}"
+    expires_at = _checked(unit, wanted, name)
+    _refuse_taken(unit.connection, artifact.id, name)
+    plain = KEY_PREFIX + secrets.token_hex(32)
+    key_uuid = new_uuid7(unit.now.unix_ms, secrets.token_bytes(10))
+    values = {
+        "uuid": key_uuid,
+        "artifact_id": artifact.id,
+        "name": name,
+        "hash": token_hash(plain),
+        "mask": f"{KEY_PREFIX}****{plain[-4:]}",
+        "status": ACTIVE,
+        "issuer": wanted.issuer or None,
+        # The original allows ten keys for each user and artifact and drops the rest in silence, so that a hub which
+        # called them all the work of one user would lose the eleventh.
+        "created_by": wanted.created_by or f"hub/{name}",
+        "expires_at": expires_at,
+        "created_at": unit.now.unix_ms,
+        "updated_at": unit.now.unix_ms,
+    }
+    # A revoked key of the same name makes room for its successor.
+    unit.connection.execute(
+        api_keys.delete().where(api_keys.c.artifact_id == artifact.id, api_keys.c.name == name),
+    )
+    unit.connection.execute(insert(api_keys).values(**values))
+    row = _find(unit.connection, artifact.id, name)
+    for gateway_id in _gateways_of(unit.connection, artifact.id):
+        _announce(unit, row, gateway_id)
+    return IssuedApiKey(key=_view(row, artifact.handle), api_key=plain)
+
+
+def revoke(unit: Unit, ref: str, name: str) -> None:
+    """End a key and tell the artifact's gateways; once more does no harm. ApiError 404."""
+    artifact = artifacts.find(unit.connection, ref)
+    row = _find(unit.connection, artifact.id, name)
+    if row.status == ACTIVE:
+        unit.connection.execute(
+            update(api_keys).where(api_keys.c.uuid == row.uuid).values(status=REVOKED, updated_at=unit.now.unix_ms)
+        )
+    payload = events.ApiKeyRevoked(api_id=artifact.id, key_name=name)
+    for gateway_id in _gateways_of(unit.connection, artifact.id):
+        unit.emit(gateway_id, events.API_KEY_REVOKED, payload, user_id=row.created_by)
+
+
+def views(connection: Connection, ref: str) -> list[ApiKeyView]:
+    """The keys of an artifact by name, revoked ones included."""
+    artifact = artifacts.find(connection, ref)
+    rows = connection.execute(select(api_keys).where(api_keys.c.artifact_id == artifact.id).order_by(api_keys.c.name))
+    return [_view(row, artifact.handle) for row in rows]
+
+
+def announce_all(unit: Unit, artifact_id: str, gateway_id: str) -> None:
+    """Send every active key of an artifact that has not expired to one gateway."""
+    rows = unit.connection.execute(
+        select(api_keys).where(api_keys.c.artifact_id == artifact_id, api_keys.c.status == ACTIVE)
+    ).all()
+    for row in rows:
+        if row.expires_at is None or row.expires_at > unit.now.unix_ms:
+            _announce(unit, row, gateway_id)
+
+
+def wire_rows(connection: Connection, gateway_id: str, kind: ArtifactKind, issuer: str) -> list[ApiKeyRow]:
+    """The key list of one kind: keys of all statuses of artifacts that the gateway has a status row for."""
+    query = (
+        select(api_keys)
+        .join(artifact_table, artifact_table.c.id == api_keys.c.artifact_id)
+        .join(statuses, statuses.c.artifact_id == api_keys.c.artifact_id)
+        .where(artifact_table.c.kind == kind.value, statuses.c.gateway_id == gateway_id)
+        .order_by(api_keys.c.created_at, api_keys.c.uuid)
+    )
+    if issuer:
+        query = query.where(api_keys.c.issuer == issuer)
+    return [_wire_row(row) for row in connection.execute(query)]
+
+
+def _wire_row(row: Row[Any]) -> ApiKeyRow:
+    updated_at = Timestamp.from_ms(row.updated_at)
+    return ApiKeyRow(
+        etag=api_key_etag(row.artifact_id, row.name, updated_at),
+        uuid=row.uuid,
+        name=row.name,
+        masked_api_key=row.mask,
+        api_key_hashes={HASH_ALGORITHM: row.hash},
+        artifact_uuid=row.artifact_id,
+        status=row.status,
+        created_at=Timestamp.from_ms(row.created_at),
+        created_by=row.created_by,
+        updated_at=updated_at,
+        expires_at=None if row.expires_at is None else Timestamp.from_ms(row.expires_at),
+        source=SOURCE_EXTERNAL,
+        issuer=row.issuer,
+    )
+
+
+def _announce(unit: Unit, row: Row[Any], gateway_id: str) -> None:
+    payload = events.ApiKeyCreated(
+        uuid=row.uuid,
+        api_id=row.artifact_id,
+        name=row.name,
+        api_key_hashes=encode({HASH_ALGORITHM: row.hash}).decode(),
+        masked_api_key=row.mask,
+        expires_at=None if row.expires_at is None else Timestamp.from_ms(row.expires_at).text(),
+        issuer=row.issuer,
+        created_at=Timestamp.from_ms(row.created_at).text(),
+        updated_at=Timestamp.from_ms(row.updated_at).text(),
+    )
+    unit.emit(gateway_id, events.API_KEY_CREATED, payload, user_id=row.created_by)
+
+
+def _checked(unit: Unit, wanted: KeyRequest, name: str) -> int | None:
+    problems = []
+    expires_at: int | None = None
+    if not 3 <= len(name) <= 63 or _NAME.fullmatch(name) is None:
+        problems.append("name: must have 3 to 63 characters of a-z and 0-9, parts joined by - or _")
+    if wanted.expires_at:
+        try:
+            expires_at = Timestamp.parse(wanted.expires_at).unix_ms
+        except ValueError:
+            problems.append("expiresAt: must be an RFC 3339 time such as 2027-01-01T00:00:00Z")
+        else:
+            if expires_at <= unit.now.unix_ms:
+                problems.append("expiresAt: is in the past")
+    if problems:
+        raise invalid(*problems)
+    return expires_at
+
+
+def _refuse_taken(connection: Connection, artifact_id: str, name: str) -> None:
+    active = (
+        connection.execute(
+            select(api_keys.c.name).where(api_keys.c.artifact_id == artifact_id, api_keys.c.status == ACTIVE)
+        )
+        .scalars()
+        .all()
+    )
+    if name in active:
+        raise ApiError(409, "API_KEY_EXISTS", f"There is an active key {name!r} already. Revoke it first.")
+    if len(active) >= MAX_ACTIVE_KEYS:
+        raise ApiError(409, "API_KEY_LIMIT_REACHED", f"There are {len(active)} active keys, the most there may be.")
+
+
+def _find(connection: Connection, artifact_id: str, name: str) -> Row[Any]:
+    row = connection.execute(
+        select(api_keys).where(api_keys.c.artifact_id == artifact_id, api_keys.c.name == name)
+    ).first()
+    if row is None:
+        raise ApiError(404, "API_KEY_NOT_FOUND", f"There is no key {name!r}.")
+    return row
+
+
+def _gateways_of(connection: Connection, artifact_id: str) -> list[str]:
+    query = select(statuses.c.gateway_id).where(statuses.c.artifact_id == artifact_id).order_by(statuses.c.gateway_id)
+    return list(connection.execute(query).scalars())
+
+
+def _view(row: Row[Any], handle: str) -> ApiKeyView:
+    return ApiKeyView(
+        uuid=row.uuid,
+        name=row.name,
+        artifact=handle,
+        masked_api_key=row.mask,
+        status=row.status,
+        created_by=row.created_by,
+        created_at=Timestamp.from_ms(row.created_at).text(),
+        updated_at=Timestamp.from_ms(row.updated_at).text(),
+        expires_at="" if row.expires_at is None else Timestamp.from_ms(row.expires_at).text(),
+        issuer=row.issuer or "",
+    )
