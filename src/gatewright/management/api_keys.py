@@ -21,6 +21,7 @@ from gatewright.deployment.results import (
 from gatewright.management.bodies import answer, failure, timestamp, unavailable
 from gatewright.management.mux import Operation
 from gatewright.management.requests import Call
+from gatewright.management.serving import marked
 from gatewright.store.errors import StoreUnavailable
 from gatewright.store.rows import ApiKeyRow
 
@@ -76,7 +77,7 @@ class ApiKeys:
             return _refusal(error)
         local = created.plain_key is not None
         message = "API key generated successfully" if local else "API key registered successfully"
-        return answer(self._created(call, created, message), 201)
+        return marked(answer(self._created(call, created, message), 201), created.change)
 
     async def list(self, call: Call) -> Response:
         """GET: active keys, newest first, values masked."""
@@ -104,7 +105,8 @@ class ApiKeys:
         except (_Unreadable, DeploymentError, StoreUnavailable) as error:
             return _refusal(error)
         key = self._key(call, updated.row, value=updated.row.masked_key)
-        return answer({"status": "success", "message": "API key updated successfully", "apiKey": key})
+        told = {"status": "success", "message": "API key updated successfully", "apiKey": key}
+        return marked(answer(told), updated.change)
 
     async def regenerate(self, call: Call) -> Response:
         """POST …/regenerate: a new value; the old one ends at once."""
@@ -119,12 +121,12 @@ class ApiKeys:
             )
         except (_Unreadable, DeploymentError, StoreUnavailable) as error:
             return _refusal(error)
-        return answer(self._created(call, created, "API key generated successfully"))
+        return marked(answer(self._created(call, created, "API key generated successfully")), created.change)
 
     async def revoke(self, call: Call) -> Response:
         """DELETE: idempotent."""
         try:
-            await self._deployments.revoke_key(
+            revoked = await self._deployments.revoke_key(
                 self._kind,
                 call.path["id"],
                 call.path["apiKeyName"],
@@ -133,7 +135,7 @@ class ApiKeys:
             )
         except (DeploymentError, StoreUnavailable) as error:
             return _refusal(error)
-        return answer({"status": "success", "message": "API key revoked successfully"})
+        return marked(answer({"status": "success", "message": "API key revoked successfully"}), revoked.change)
 
     def _created(self, call: Call, created: KeyCreated, message: str) -> dict[str, Any]:
         plain = created.plain_key.get_secret_value() if created.plain_key else None

@@ -14,6 +14,7 @@ from gatewright.deployment.results import Conflict, HandleMismatch, InvalidPin, 
 from gatewright.management.bodies import answer, failure, timestamp, unavailable
 from gatewright.management.mux import Operation
 from gatewright.management.requests import Call
+from gatewright.management.serving import marked
 from gatewright.store.errors import StoreUnavailable
 from gatewright.store.rows import ArtifactRow
 
@@ -49,7 +50,7 @@ class RestApis:
             return failure(500, "Failed to create configuration")
         except (TemplateError, InvalidArtifact, Conflict, StoreUnavailable) as error:
             return _refusal(error, "Failed to create configuration")
-        return answer(resource(stored.row), 201)
+        return marked(answer(resource(stored.row), 201), stored.change)
 
     async def list(self, call: Call) -> Response:
         """GET: all APIs, newest first; filters combine."""
@@ -88,18 +89,18 @@ class RestApis:
             return _not_found(call)
         except (TemplateError, InvalidArtifact, Conflict, StoreUnavailable) as error:
             return _refusal(error, "Failed to update configuration")
-        return answer(resource(stored.row))
+        return marked(answer(resource(stored.row)), stored.change)
 
     async def delete(self, call: Call) -> Response:
         """DELETE: the API, its keys and subscriptions."""
         handle = call.path["id"]
         try:
-            await self._deployments.delete(KIND, handle, correlation_id=call.correlation_id, actor=call.user)
+            change = await self._deployments.delete(KIND, handle, correlation_id=call.correlation_id, actor=call.user)
         except NotFound:
             return _not_found(call)
         except StoreUnavailable as error:
             return unavailable(error, "Failed to delete configuration")
-        return answer({"status": "success", "message": "RestAPI deleted successfully", "id": handle})
+        return marked(answer({"status": "success", "message": "RestAPI deleted successfully", "id": handle}), change)
 
 
 def resource(row: ArtifactRow) -> dict[str, Any]:
