@@ -1,4 +1,5 @@
-"""Envoy as a child process: finding the binary, its bootstrap, supervision, readiness, draining.
+"""One router: Envoy as a supervised child process, fed by a relay that keeps the last good snapshot on disk.
 
-May touch the child process, files in its run directory, and Envoy's admin socket. Knows nothing about APIs.
+`binary.py` finds Envoy, `bootstrap.py` writes its start configuration, `supervisor.py` keeps it running, `admin.py`
+asks it how it is, `router.py` puts them together. Talks to the rest of the system only through `xds/`.
 """

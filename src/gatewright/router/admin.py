@@ -1,47 +1,98 @@
-"""Envoy's admin interface over its Unix socket (or TCP where configured): readiness, draining, dumps."""
+"""Questions and orders to Envoy's admin interface, over its Unix socket or TCP. Bounded in time and size."""
 
+import json
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
 
 import httpx2
 
-TIMEOUT_S = 2.0
+TIMEOUT_S: Final = 2.0
+_BASE: Final = "http://envoy"
+
+
+class AdminUnavailable(Exception):
+    """Envoy does not answer: not started yet, gone, or busy."""
 
 
 class EnvoyAdmin:
-    """Short calls with a bounded wait. Every method answers also when Envoy does not."""
+    """Client of one Envoy's admin interface. Close it when done."""
 
-    def __init__(self, socket: Path, address: tuple[str, int] | None = None) -> None:
-        transport = None if address else httpx2.AsyncHTTPTransport(uds=str(socket))
-        base = f"http://{address[0]}:{address[1]}" if address else "http://envoy"
-        self._client = httpx2.AsyncClient(transport=transport, base_url=base, timeout=TIMEOUT_S)
+    def __init__(self, *, socket: Path | None = None, tcp: tuple[str, int] | None = None) -> None:
+        transport = httpx2.AsyncHTTPTransport(uds=str(socket)) if socket is not None else None
+        base = _BASE if tcp is None else f"http://{_bracketed(tcp[0])}:{tcp[1]}"
+        self._client = httpx2.AsyncClient(transport=transport, base_url=base, timeout=TIMEOUT_S, trust_env=False)
 
-    async def ready(self) -> bool:
-        """Whether Envoy has its configuration and takes traffic."""
-        try:
-            return (await self._client.get("/ready")).status_code == 200
-        except httpx2.HTTPError:
-            return False
+    async def __aenter__(self) -> Self:
+        return self
 
-    async def drain(self) -> bool:
-        """Ask Envoy to let open requests finish and to tell clients to go elsewhere."""
-        try:
-            return (await self._client.post("/drain_listeners?graceful&skip_exit")).status_code == 200
-        except httpx2.HTTPError:
-            return False
-
-    async def text(self, path: str) -> str:
-        """The body of an admin page, empty when Envoy does not answer."""
-        try:
-            return (await self._client.get(path)).text
-        except httpx2.HTTPError:
-            return ""
-
-    async def active_requests(self) -> int | None:
-        """Requests in flight, None when Envoy does not answer."""
-        body = await self.text("/stats?filter=^http.http.downstream_rq_active$&format=text")
-        value = body.rpartition(":")[2].strip()
-        return int(value) if value.isdigit() else None
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+    async def live(self) -> bool:
+        """Whether Envoy has all it needed to start and accepts traffic; False also when it does not answer."""
+        try:
+            response = await self._client.get("/ready")
+        except httpx2.HTTPError:
+            return False
+        return response.status_code == 200
+
+    async def stats(self, pattern: str) -> dict[str, int]:
+        """Counters and gauges whose names match an expression."""
+        text = await self._get("/stats", filter=pattern, format="json")
+        found = json.loads(text).get("stats", [])
+        return {stat["name"]: stat["value"] for stat in found if isinstance(stat.get("value"), int)}
+
+    async def warming_clusters(self) -> frozenset[str]:
+        """Clusters that Envoy knows but does not use yet."""
+        text = await self._get("/config_dump", resource="dynamic_warming_clusters")
+        return frozenset(_names(json.loads(text)))
+
+    async def active_requests(self) -> int:
+        """Requests of clients that are being answered at this moment."""
+        stats = await self.stats(r"^http\.[^.]+\.downstream_rq_active$")
+        return sum(value for name, value in stats.items() if not name.startswith("http.admin."))
+
+    async def drain_gracefully(self) -> None:
+        """Tell clients to go elsewhere: `connection: close`, GOAWAY. New connections are still accepted."""
+        await self._post("/drain_listeners", graceful="")
+
+    async def close_listeners(self) -> None:
+        """Accept no new connections."""
+        await self._post("/drain_listeners")
+
+    async def get(self, path: str) -> str:
+        """Any page, as text."""
+        return await self._get(path)
+
+    async def _get(self, path: str, **query: str) -> str:
+        try:
+            response = await self._client.get(path, params=query or None)
+        except httpx2.HTTPError as error:
+            raise AdminUnavailable(f"{path}: {error}") from error
+        if response.status_code != 200:
+            raise AdminUnavailable(f"{path}: {response.status_code} {response.text[:200]}")
+        return response.text
+
+    async def _post(self, path: str, **query: str) -> None:
+        url = path + ("?" + "&".join(query) if query else "")
+        try:
+            response = await self._client.post(url)
+        except httpx2.HTTPError as error:
+            raise AdminUnavailable(f"{path}: {error}") from error
+        if response.status_code != 200:
+            raise AdminUnavailable(f"{path}: {response.status_code} {response.text[:200]}")
+
+
+def _names(dump: Any) -> list[str]:  # noqa: ANN401 - Envoy's JSON
+    return [entry["cluster"]["name"] for entry in dump.get("configs", []) if "name" in entry.get("cluster", {})]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -1,93 +1,95 @@
-"""Envoy's bootstrap: who it is, where its configuration comes from, and what it must not do. Pure.
+"""Envoy's start configuration: who it is, where its relay listens, what it counts. Everything else comes over xDS.
 
-Everything that changes comes over delta ADS from the relay's socket. Statistics are kept to what is read: with
-thousands of APIs the default would be millions of series.
+The configuration itself is a pure function; `write` puts it on disk for its owner only.
 """
 
 import json
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-NODE_CLUSTER = "gateway-cluster"
-XDS_CLUSTER = "gatewright_xds"
-ENGINE_CLUSTER = "gatewright_engine"
-DOWNSTREAM_CONNECTIONS = 50_000
-HEALTH_INTERVAL_MS = 1000
+from gatewright.envoy.policies import ENGINE_CLUSTER
 
-KEPT_STATISTICS = (
-    "server.",
-    "cluster_manager.",
-    "listener_manager.",
-    "http.http.downstream_rq",
-    "http.http.downstream_cx",
-    "http.http.rds",
-    "http.http.scoped_rds",
-    "http.http.no_route",
-    "listener.",
-    "control_plane.",
+NODE_ID: Final = "router-node"
+NODE_CLUSTER: Final = "gateway-cluster"
+XDS_CLUSTER: Final = "xds_cluster"
+
+_HTTP2: Final = {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+}
+
+_COUNTED: Final = (
+    {"prefix": "server."},
+    {"prefix": "listener_manager."},
+    {"prefix": "cluster_manager."},
+    {"prefix": "overload."},
+    {"prefix": "control_plane."},
+    {"safe_regex": {"regex": r"(http|listener)\.[^.]+(\.[^.]+)?\.downstream_[a-z0-9_]+"}},
 )
+"""Counters that do not multiply with the number of APIs; all of Envoy's would be millions."""
 
 
-class BootstrapInput(msgspec.Struct, frozen=True, kw_only=True):
-    """`admin_address` (host, port) opens Envoy's admin on TCP; else it is on the Unix socket `admin_socket`."""
+class Bootstrap(msgspec.Struct, frozen=True):
+    """What goes into the configuration.
+
+    `node_id` is unique for each router. `admin_tcp` (host and port) replaces the admin socket. `max_connections` from
+    clients, above which new ones are closed.
+    """
 
     node_id: str
     xds_socket: Path
-    engine_socket: Path
     admin_socket: Path
-    admin_address: tuple[str, int] | None = None
+    admin_tcp: tuple[str, int] | None = None
+    engine_socket: Path | None = None
     re2_max_program_size: int = 400
+    max_connections: int = 100_000
 
 
-def bootstrap(wanted: BootstrapInput) -> bytes:
-    """The bootstrap as JSON."""
-    return json.dumps(_document(wanted), indent=1).encode()
-
-
-def _document(wanted: BootstrapInput) -> dict[str, Any]:
+def configuration(bootstrap: Bootstrap) -> dict[str, Any]:
+    """The configuration as JSON-ready data."""
+    from_ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    clusters = [_local_cluster(XDS_CLUSTER, bootstrap.xds_socket)]
+    if bootstrap.engine_socket is not None:
+        clusters.append(_local_cluster(ENGINE_CLUSTER, bootstrap.engine_socket))
     return {
-        "node": {"id": wanted.node_id, "cluster": NODE_CLUSTER},
-        "admin": _admin(wanted),
+        "node": {"id": bootstrap.node_id, "cluster": NODE_CLUSTER},
+        "admin": {"address": _admin_address(bootstrap)},
         "dynamic_resources": {
             "ads_config": {
                 "api_type": "DELTA_GRPC",
                 "transport_api_version": "V3",
                 "set_node_on_first_message_only": True,
-                "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER}}],
+                "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER, "retry_policy": _quick_retries()}}],
             },
-            "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
-            "lds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
+            "lds_config": from_ads,
+            "cds_config": from_ads,
         },
-        "static_resources": {
-            "clusters": [
-                _pipe_cluster(XDS_CLUSTER, wanted.xds_socket),
-                _pipe_cluster(ENGINE_CLUSTER, wanted.engine_socket),
+        "static_resources": {"clusters": clusters},
+        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": list(_COUNTED)}}},
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3."
+                        "DownstreamConnectionsConfig",
+                        "max_active_downstream_connections": bootstrap.max_connections,
+                    },
+                }
             ]
-        },
-        "stats_config": {
-            "stats_matcher": {"inclusion_list": {"patterns": [{"prefix": prefix} for prefix in KEPT_STATISTICS]}}
         },
         "layered_runtime": {
             "layers": [
                 {
                     "name": "gatewright",
                     "static_layer": {
-                        "re2.max_program_size.error_level": wanted.re2_max_program_size,
-                        "re2.max_program_size.warn_level": wanted.re2_max_program_size,
-                    },
-                }
-            ]
-        },
-        "overload_manager": {
-            "resource_monitors": [
-                {
-                    "name": "envoy.resource_monitors.global_downstream_max_connections",
-                    "typed_config": {
-                        "@type": "type.googleapis.com/envoy.extensions.resource_monitors."
-                        "downstream_connections.v3.DownstreamConnectionsConfig",
-                        "max_active_downstream_connections": DOWNSTREAM_CONNECTIONS,
+                        "re2.max_program_size.error_level": bootstrap.re2_max_program_size,
+                        "re2.max_program_size.warn_level": bootstrap.re2_max_program_size,
                     },
                 }
             ]
@@ -95,25 +97,32 @@ def _document(wanted: BootstrapInput) -> dict[str, Any]:
     }
 
 
-def _admin(wanted: BootstrapInput) -> dict[str, Any]:
-    if wanted.admin_address is not None:
-        host, port = wanted.admin_address
-        return {"address": {"socket_address": {"address": host, "port_value": port}}}
-    return {"address": {"pipe": {"path": str(wanted.admin_socket), "mode": 0o600}}}
+def write(bootstrap: Bootstrap, path: Path) -> None:
+    """Write the configuration where only its owner can read it."""
+    text = json.dumps(configuration(bootstrap), indent=1)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
 
 
-def _pipe_cluster(name: str, socket: Path) -> dict[str, Any]:
+def _admin_address(bootstrap: Bootstrap) -> dict[str, Any]:
+    if bootstrap.admin_tcp is not None:
+        host, port = bootstrap.admin_tcp
+        return {"socket_address": {"address": host, "port_value": port}}
+    return {"pipe": {"path": str(bootstrap.admin_socket), "mode": 0o600}}
+
+
+def _local_cluster(name: str, socket: Path) -> dict[str, Any]:
     endpoint = {"endpoint": {"address": {"pipe": {"path": str(socket)}}}}
-    protocol = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     return {
         "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
+        "typed_extension_protocol_options": _HTTP2,
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": protocol,
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
-        },
     }
+
+
+def _quick_retries() -> dict[str, Any]:
+    """The relay is on the same machine: after its restart Envoy should be back within a moment."""
+    return {"retry_back_off": {"base_interval": "0.05s", "max_interval": "1s"}}

@@ -1,143 +1,157 @@
 """Keeps one Envoy process running: start, restart with backoff, drain, stop.
 
-The child dies with its parent (parent-death signal), so that a killed gateway leaves no orphan behind.
+The child has its own process group, so that a Ctrl-C at the terminal reaches it only through us, and dies with its
+parent (`launcher.py`), so that a killed gateway leaves no orphan that holds the ports.
 """
 
 import asyncio
-import ctypes
 import os
 import random
 import signal
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Literal
+from pathlib import Path
+from typing import BinaryIO, Final, Literal, TypeAlias
 
 import msgspec
 
 from gatewright.observability.logging import get_logger
-from gatewright.router.admin import EnvoyAdmin
-from gatewright.router.output import LONGEST_LINE, Output
+from gatewright.router.launcher import CANNOT_EXECUTE
+from gatewright.router.output import LONGEST_LINE, LogLines, Problem, pass_through
 
-FIRST_DELAY_S = 0.2
-STABLE_AFTER_S = 10.0
-TERMINATE_GRACE_S = 5.0
-DRAIN_POLL_S = 0.1
-PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+FIRST_DELAY_S: Final = 0.1
+STABLE_AFTER_S: Final = 30.0
+"""A run of this length clears the memory of earlier crashes."""
+
+TERMINATE_GRACE_S: Final = 5.0
+
+State: TypeAlias = Literal["stopped", "starting", "running", "waiting", "stopping"]
+
+_LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 _log = get_logger(__name__)
-
-State = Literal["stopped", "starting", "running", "waiting", "stopping"]
 
 
 class Exit(msgspec.Struct, frozen=True):
-    """How a process ended: its code (negative: a signal) and the reason in plain words."""
+    """How a process ended: its status (negative: a signal), in plain words, and the known problem behind it."""
 
-    code: int
+    status: int
     reason: str
+    problem: Problem | None = None
 
 
 class Supervisor:
-    """Runs a command until told to stop. `delays` in seconds; `drain_s` bounds the wait for open requests."""
+    """Runs a command until told to stop.
+
+    `longest_delay_s` bounds the wait before a restart. `access_log` gets what the command writes to its standard output
+    (None: our own standard output).
+    """
 
     def __init__(
-        self, command: Sequence[str], admin: EnvoyAdmin, *, longest_delay_s: float = 30.0, drain_s: float = 15.0
+        self,
+        command: Sequence[str],
+        *,
+        longest_delay_s: float = 30.0,
+        access_log: BinaryIO | None = None,
+        stable_after_s: float = STABLE_AFTER_S,
     ) -> None:
         self.state: State = "stopped"
         self.restarts = 0
         self.last_exit: Exit | None = None
         self._command = list(command)
-        self._admin = admin
         self._longest_delay_s = longest_delay_s
-        self._drain_s = drain_s
+        self._stable_after_s = stable_after_s
+        self._access_log = access_log
         self._process: asyncio.subprocess.Process | None = None
+        self._lines = LogLines()
         self._task: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
 
     @property
     def pid(self) -> int | None:
         """Of the running process."""
-        return self._process.pid if self._process is not None else None
+        running = self._process is not None and self._process.returncode is None
+        return self._process.pid if running and self._process is not None else None
+
+    @property
+    def problem(self) -> Problem | None:
+        """What keeps the present run, or kept the last one, from working."""
+        if self._lines.problem is not None:
+            return self._lines.problem
+        return self.last_exit.problem if self.state == "waiting" and self.last_exit is not None else None
 
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` whenever the state changes."""
+        """Call `listener` whenever `state` changes."""
         self._listeners.append(listener)
 
-    async def start(self) -> None:
-        """Begin; returns at once."""
-        self._task = asyncio.create_task(self._run(), name="envoy-supervisor")
+    def start(self) -> None:
+        """Begin; returns at once. Must be called in the thread that lives as long as the child should."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="envoy-supervisor")
 
-    async def stop(self) -> None:
-        """Drain, then end the process: terminate, and kill when it does not listen."""
+    async def stop(self, drain: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Drain, then terminate, and kill what does not listen. Safe to call again."""
         self._become("stopping")
         process = self._process
         if process is not None and process.returncode is None:
-            await self._drain()
+            if drain is not None:
+                await drain()
             await _end(process)
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+            self._task = None
         self._become("stopped")
 
     async def _run(self) -> None:
         delay = FIRST_DELAY_S
         loop = asyncio.get_running_loop()
         while True:
-            started = loop.time()
+            began = loop.time()
             self.last_exit = await self._once()
             if self.state == "stopping":
                 return
-            if loop.time() - started > STABLE_AFTER_S:
+            if loop.time() - began >= self._stable_after_s:
                 delay = FIRST_DELAY_S
-            self._become("waiting")
-            self.restarts += 1
-            pause = delay * random.uniform(0.5, 1.0)  # noqa: S311 - spreads restarts, not a secret
-            _log.error("Envoy ended, starting again", reason=self.last_exit.reason, in_seconds=round(pause, 2))
-            await asyncio.sleep(pause)
+            pause = delay * random.uniform(0.5, 1.0)  # noqa: S311 - spreads restarts, guards no secret
             delay = min(delay * 2, self._longest_delay_s)
+            self.restarts += 1
+            self._become("waiting")
+            _log.error("Envoy ended and is started again", reason=self.last_exit.reason, in_seconds=round(pause, 2))
+            await asyncio.sleep(pause)
 
     async def _once(self) -> Exit:
         self._become("starting")
-        output = Output()
+        self._lines = LogLines()
+        reading, writing = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                limit=LONGEST_LINE,
-                start_new_session=True,
-                preexec_fn=_die_with_parent(os.getpid()),
-            )
+                sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *self._command,
+                stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=asyncio.subprocess.PIPE,
+                limit=LONGEST_LINE, process_group=0,
+            )  # fmt: skip
         except OSError as error:
-            return Exit(127, f"{self._command[0]} cannot be started: {error.strerror}")
+            os.close(reading)
+            return Exit(CANNOT_EXECUTE, f"cannot start a process: {error.strerror}")
+        finally:
+            os.close(writing)
+        pass_through(reading, self._access_log or sys.stdout.buffer)
         self._process = process
         self._become("running")
         try:
-            if process.stdout is not None:
-                await output.follow(process.stdout)
-            code = await process.wait()
+            if process.stderr is not None:
+                await self._lines.follow(process.stderr)
+            status = await process.wait()
         finally:
             if process.returncode is None:
                 process.kill()
-        return Exit(code, _reason(code, output.last))
-
-    async def _drain(self) -> None:
-        if self._drain_s <= 0 or not await self._admin.drain():
-            return
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._drain_s
-        while loop.time() < deadline:
-            active = await self._admin.active_requests()
-            if not active:
-                return
-            await asyncio.sleep(DRAIN_POLL_S)
+        return Exit(status, _reason(status, self._lines), self._lines.problem)
 
     def _become(self, state: State) -> None:
         if self.state == "stopping" and state not in {"stopped", "stopping"}:
             return
         self.state = state
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener()
 
 
@@ -145,28 +159,23 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), TERMINATE_GRACE_S)
+        async with asyncio.timeout(TERMINATE_GRACE_S):
+            await process.wait()
     except TimeoutError:
+        _log.warning("Envoy does not stop and is killed", pid=process.pid)
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
 
 
-def _die_with_parent(parent: int) -> Callable[[], None]:
-    def prepare() -> None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return prepare
-
-
-def _reason(code: int, last: Sequence[str]) -> str:
-    text = "\n".join(last)
-    for line in reversed(last):
-        if "Address already in use" in line or "cannot bind" in line:
-            return f"a port is in use: {line.split('] ')[-1]}. Stop what listens there or set another port"
-    if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    critical = [line for line in last if "[critical]" in line]
-    return critical[-1].split("] ")[-1] if critical else f"exit status {code}: {text[-300:]}"
+def _reason(status: int, lines: LogLines) -> str:
+    if lines.problem is not None:
+        return lines.problem.message
+    last = lines.last[-1] if lines.last else ""
+    if status < 0:
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        return f"killed by {name}"
+    return f"exit status {status}: {last[:300]}" if last else f"exit status {status}"

@@ -5,7 +5,7 @@ One task reads, one writes; both only feed the machine. Nothing here waits for a
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -119,14 +119,12 @@ class AdsServer:
         self._server = server
         return self.port
 
-    async def _serve(self, _requests: object, context: _Context) -> None:
+    async def _serve(self, requests: AsyncIterator[_Request], context: _Context) -> None:
         """One stream, from its first request to its end."""
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
-                hello = await context.read()
-        except TimeoutError:
-            return
-        if not isinstance(hello, _Request):
+                hello = await anext(requests)
+        except (TimeoutError, StopAsyncIteration):
             return
         node = _node(hello)
         name = await self._enter(node)
@@ -137,7 +135,7 @@ class AdsServer:
         self._observer.connected(name, node, context.peer())
         try:
             session.receive(hello)
-            await session.run(context)
+            await session.run(requests, context)
         finally:
             session.close()
             if self._sessions.get(name) is session:
@@ -203,9 +201,9 @@ class _Session:
         if self._probing is not None:
             self._probing.cancel()
 
-    async def run(self, context: _Context) -> None:
+    async def run(self, requests: AsyncIterator[_Request], context: _Context) -> None:
         """Until either side ends the stream."""
-        reading = asyncio.create_task(self._read(context))
+        reading = asyncio.create_task(self._read(requests))
         try:
             await self._write(context)
         finally:
@@ -213,9 +211,9 @@ class _Session:
             with contextlib.suppress(asyncio.CancelledError, grpc.aio.AioRpcError, grpc.aio.UsageError):
                 await reading
 
-    async def _read(self, context: _Context) -> None:
+    async def _read(self, requests: AsyncIterator[_Request]) -> None:
         try:
-            while isinstance(request := await context.read(), _Request):
+            async for request in requests:
                 self.receive(request)
         finally:
             self.end()
