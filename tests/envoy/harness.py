@@ -308,8 +308,20 @@ def _dechunk(body: bytes) -> bytes:
     return out
 
 
+def _complete(received: bytes, *, head: bool) -> bool:
+    """Whether a whole response is there (Envoy leaves the connection open for a second after it)."""
+    headers, end, body = received.partition(b"\r\n\r\n")
+    if not end:
+        return False
+    fields = headers.lower().split(b"\r\n")
+    length = next((int(f.partition(b":")[2]) for f in fields if f.startswith(b"content-length:")), None)
+    if head or length is not None:
+        return head or len(body) >= (length or 0)
+    return b"transfer-encoding: chunked" in fields and body.endswith(b"0\r\n\r\n")
+
+
 def raw_request(port: int, data: bytes, *, timeout: float = 10, tls: Any = None) -> Reply:
-    """Send bytes as they are and read until the peer closes: no client library rewrites the path."""
+    """Send bytes as they are and read one response: no client library rewrites the path."""
     with contextlib.ExitStack() as stack:
         sock = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=timeout))
         if tls is not None:
@@ -317,7 +329,7 @@ def raw_request(port: int, data: bytes, *, timeout: float = 10, tls: Any = None)
         sock.sendall(data)
         received = b""
         with contextlib.suppress(ConnectionResetError):
-            while chunk := sock.recv(65536):
+            while not _complete(received, head=data.startswith(b"HEAD ")) and (chunk := sock.recv(65536)):
                 received += chunk
     return Reply(received)
 
