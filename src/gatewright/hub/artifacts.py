@@ -3,7 +3,8 @@
 import uuid
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+import msgspec
+from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 
 from gatewright.hub import gateways
 from gatewright.hub.documents import Document
@@ -14,25 +15,52 @@ from gatewright.hub.views import ArtifactView
 from gatewright.wire.deployments import STATE_UNDEPLOYED
 from gatewright.wire.events import DeletionEvent, lifecycle_payload, lifecycle_type
 from gatewright.wire.imports import ORIGIN_GATEWAY
-from gatewright.wire.kinds import kind_of
+from gatewright.wire.kinds import ArtifactKind, kind_of
 from gatewright.wire.times import Timestamp
 
 ORIGIN_HUB: Final = "control_plane"
 
+_BY_HANDLE = select(artifacts.c.id, artifacts.c.kind, artifacts.c.handle, artifacts.c.origin).where(
+    artifacts.c.handle == bindparam("handle")
+)
+_UPDATE = (
+    update(artifacts)
+    .where(artifacts.c.id == bindparam("artifact_id"))
+    .values({name: bindparam(name) for name in ("display_name", "version", "document", "updated_at")})
+)
 
-def store_document(unit: Unit, document: Document) -> Row[Any]:
+
+class Stored(msgspec.Struct, frozen=True):
+    """An artifact of the hub's own, ready to be deployed."""
+
+    id: str
+    kind: ArtifactKind
+    handle: str
+    document: str
+
+
+def store_document(unit: Unit, document: Document) -> Stored:
     """Add an artifact or replace the document of the one with that handle. ApiError 403 for a gateway's own."""
-    known = unit.connection.execute(select(artifacts).where(artifacts.c.handle == document.handle)).first()
+    known = unit.connection.execute(_BY_HANDLE, {"handle": document.handle}).first()
+    content = {
+        "display_name": document.display_name,
+        "version": document.version,
+        "document": document.text,
+        "updated_at": unit.now.unix_ms,
+    }
     if known is None:
-        values = {"id": str(uuid.uuid4()), "handle": document.handle, "origin": ORIGIN_HUB, "project": ""}
-        unit.connection.execute(insert(artifacts).values(**values, **_content(document, unit, created=True)))
+        artifact_id = str(uuid.uuid4())
+        new = {"id": artifact_id, "handle": document.handle, "kind": document.kind.value, "origin": ORIGIN_HUB}
+        unit.connection.execute(
+            insert(artifacts).values(**new, **content, project="", created_at=unit.now.unix_ms),
+        )
     else:
+        artifact_id = known.id
         refuse_gateways_own(known)
         if known.kind != document.kind:
             raise ApiError(409, "ARTIFACT_EXISTS", f"{document.handle!r} exists with kind {known.kind}.")
-        content = _content(document, unit, created=False)
-        unit.connection.execute(update(artifacts).where(artifacts.c.id == known.id).values(**content))
-    return find(unit.connection, document.handle)
+        unit.connection.execute(_UPDATE, {"artifact_id": artifact_id, **content})
+    return Stored(artifact_id, document.kind, document.handle, document.text)
 
 
 def find(connection: Connection, ref: str) -> Row[Any]:
@@ -43,6 +71,16 @@ def find(connection: Connection, ref: str) -> Row[Any]:
     if row is None:
         raise not_found("artifact", ref)
     return row
+
+
+def deployable(connection: Connection, ref: str) -> Stored:
+    """An artifact of the hub's own by handle or id. ApiError 404, 403 for a gateway's, 409 for an unknown kind."""
+    row = find(connection, ref)
+    refuse_gateways_own(row)
+    kind = kind_of(row.kind)
+    if kind is None:
+        raise ApiError(409, "ARTIFACT_UNSUPPORTED", f"Artifacts of kind {row.kind} cannot be deployed.")
+    return Stored(row.id, kind, row.handle, row.document)
 
 
 def listed(connection: Connection, *, origin: str = "", kind: str = "") -> list[ArtifactView]:
@@ -69,7 +107,7 @@ def remove(unit: Unit, ref: str) -> Row[Any]:
     return row
 
 
-def refuse_gateways_own(row: Row[Any]) -> None:
+def refuse_gateways_own(row: Row[Any] | Row[Any, Any, Any, Any]) -> None:
     """ApiError 403 for an artifact that a gateway owns: its changes come from there."""
     if row.origin == ORIGIN_GATEWAY:
         raise ApiError(403, "ARTIFACT_READ_ONLY", f"{row.handle!r} was made at a gateway and is changed there only.")
@@ -98,17 +136,6 @@ def existing(connection: Connection, ids: tuple[str, ...]) -> set[str]:
         chunk = ids[start : start + 500]
         found.update(connection.execute(select(artifacts.c.id).where(artifacts.c.id.in_(chunk))).scalars())
     return found
-
-
-def _content(document: Document, unit: Unit, *, created: bool) -> dict[str, object]:
-    content: dict[str, object] = {
-        "kind": document.kind.value,
-        "display_name": document.display_name,
-        "version": document.version,
-        "document": document.text,
-        "updated_at": unit.now.unix_ms,
-    }
-    return {**content, "created_at": unit.now.unix_ms} if created else content
 
 
 def _wanted_somewhere(connection: Connection, artifact_id: str) -> bool:

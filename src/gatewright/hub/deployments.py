@@ -9,10 +9,11 @@ import secrets
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, case, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from gatewright.hub import artifacts, gateways, keys
+from gatewright.hub.artifacts import Stored
 from gatewright.hub.documents import Document
 from gatewright.hub.problems import ApiError
 from gatewright.hub.store import Unit
@@ -25,7 +26,7 @@ from gatewright.wire.deployments import STATE_DEPLOYED, STATE_UNDEPLOYED, Deploy
 from gatewright.wire.events import DeploymentEvent, lifecycle_payload, lifecycle_type
 from gatewright.wire.identifiers import derived_uuid, new_uuid7
 from gatewright.wire.imports import ORIGIN_GATEWAY
-from gatewright.wire.kinds import ArtifactKind, kind_of
+from gatewright.wire.kinds import ArtifactKind
 from gatewright.wire.times import Timestamp
 
 DEPLOYING: Final = "DEPLOYING"
@@ -37,6 +38,24 @@ PENDING: Final = (DEPLOYING, UNDEPLOYING)
 
 _LIST_ORDER: Final = (ArtifactKind.REST_API, ArtifactKind.LLM_PROVIDER, ArtifactKind.LLM_PROXY, ArtifactKind.MCP)
 
+_KEY = (statuses.c.artifact_id == bindparam("artifact"), statuses.c.gateway_id == bindparam("gateway"))
+_STATUS = select(statuses).where(*_KEY)
+_SETTLE = update(statuses).where(*_KEY).values({name: bindparam(name) for name in ("status", "reason", "updated_at")})
+_INSERT = insert(deployments)
+_UPSERT = upsert(statuses)
+_SET_STATUS = _UPSERT.on_conflict_do_update(
+    index_elements=["artifact_id", "gateway_id"],
+    set_={column.name: _UPSERT.excluded[column.name] for column in statuses.c if not column.primary_key},
+)
+_CURRENT = (
+    select(deployments.c.content)
+    .join(statuses, statuses.c.deployment_id == deployments.c.id)
+    .where(*_KEY, statuses.c.desired == DEPLOYED)
+)
+_KNOWN = select(artifact_table.c.id).where(
+    artifact_table.c.id == bindparam("artifact"), artifact_table.c.kind == bindparam("kind")
+)
+
 
 class AckOutcome(enum.Enum):
     """What an acknowledgement did."""
@@ -46,25 +65,19 @@ class AckOutcome(enum.Enum):
     SENSELESS = "senseless"
 
 
-def deploy_document(unit: Unit, document: Document, handles: tuple[str, ...], kept: int) -> str:
+def deploy_document(unit: Unit, document: Document, handles: tuple[str, ...]) -> str:
     """Store a document and deploy it to the gateways named; answers the artifact's id."""
-    artifact = artifacts.store_document(unit, document)
-    _deploy_to(unit, artifact, handles, kept)
-    return str(artifact.id)
+    return _deploy_to(unit, artifacts.store_document(unit, document), handles)
 
 
-def deploy_again(unit: Unit, ref: str, handles: tuple[str, ...], kept: int) -> str:
+def deploy_again(unit: Unit, ref: str, handles: tuple[str, ...]) -> str:
     """Deploy an artifact's present document to the gateways named; answers the artifact's id."""
-    artifact = artifacts.find(unit.connection, ref)
-    artifacts.refuse_gateways_own(artifact)
-    _deploy_to(unit, artifact, handles, kept)
-    return str(artifact.id)
+    return _deploy_to(unit, artifacts.deployable(unit.connection, ref), handles)
 
 
 def undeploy(unit: Unit, ref: str, handles: tuple[str, ...]) -> str:
     """Take an artifact from gateways (from all that want it when none is named); answers the artifact's id."""
-    artifact = artifacts.find(unit.connection, ref)
-    artifacts.refuse_gateways_own(artifact)
+    artifact = artifacts.deployable(unit.connection, ref)
     current = {row.gateway_id: row for row in _statuses_of(unit.connection, artifact.id)}
     wanted = [gateways.find(unit.connection, handle).id for handle in handles]
     targets = wanted or [gateway_id for gateway_id, row in current.items() if row.desired == DEPLOYED]
@@ -75,7 +88,7 @@ def undeploy(unit: Unit, ref: str, handles: tuple[str, ...]) -> str:
         if row is None or row.desired == UNDEPLOYED:
             raise ApiError(409, "DEPLOYMENT_NOT_ACTIVE", f"{artifact.handle!r} is not deployed on that gateway.")
         _change(unit, artifact, gateway_id, row.deployment_id, deployed=False, before=row)
-    return str(artifact.id)
+    return artifact.id
 
 
 def apply_ack(unit: Unit, gateway_id: str, ack: acks.DeploymentAck) -> AckOutcome:
@@ -95,9 +108,14 @@ def apply_ack(unit: Unit, gateway_id: str, ack: acks.DeploymentAck) -> AckOutcom
     if expected and row.status not in expected and not _timed_out(row, wanted=status):
         return AckOutcome.DISCARDED
     unit.connection.execute(
-        update(statuses)
-        .where(*_key(ack.artifact_id, gateway_id))
-        .values(status=status, reason=reason, updated_at=unit.now.unix_ms),
+        _SETTLE,
+        {
+            "artifact": ack.artifact_id,
+            "gateway": gateway_id,
+            "status": status,
+            "reason": reason,
+            "updated_at": unit.now.unix_ms,
+        },
     )
     return AckOutcome.APPLIED
 
@@ -185,16 +203,12 @@ def wire_rows(connection: Connection, gateway_id: str, since: Timestamp | None) 
 
 def current_content(connection: Connection, gateway_id: str, kind: ArtifactKind, artifact_id: str) -> str | None:
     """The document a gateway is to run now, None when it is to run none. ApiError 404 for an unknown artifact."""
-    known = connection.execute(
-        select(artifact_table.c.id).where(artifact_table.c.id == artifact_id, artifact_table.c.kind == kind.value)
-    ).first()
-    if known is None:
-        raise ApiError(404, "ARTIFACT_NOT_FOUND", "not found")
-    content: str | None = connection.execute(
-        select(deployments.c.content)
-        .join(statuses, statuses.c.deployment_id == deployments.c.id)
-        .where(*_key(artifact_id, gateway_id), statuses.c.desired == DEPLOYED)
-    ).scalar()
+    key = {"artifact": artifact_id, "gateway": gateway_id}
+    content: str | None = connection.execute(_CURRENT, key).scalar()
+    if content is None or kind is not ArtifactKind.REST_API:
+        known = connection.execute(_KNOWN, {"artifact": artifact_id, "kind": kind.value}).first()
+        if known is None:
+            raise ApiError(404, "ARTIFACT_NOT_FOUND", "not found")
     return content
 
 
@@ -217,28 +231,39 @@ def is_associated(connection: Connection, artifact_id: str, gateway_id: str) -> 
     return _status(connection, artifact_id, gateway_id) is not None
 
 
-def record(unit: Unit, artifact_id: str, gateway_id: str, content: str, *, revision: str, kept: int) -> str:
-    """Keep an immutable copy of a document; the oldest beyond `kept` leave. Answers the deployment id."""
+def record(unit: Unit, artifact_id: str, gateway_id: str, content: str, *, revision: str = "") -> str:
+    """Keep an immutable copy of a document; answers the deployment id."""
     deployment_id = new_uuid7(unit.now.unix_ms, secrets.token_bytes(10))
     unit.connection.execute(
-        insert(deployments).values(
-            id=deployment_id,
-            artifact_id=artifact_id,
-            gateway_id=gateway_id,
-            content=content,
-            revision=revision,
-            created_at=unit.now.unix_ms,
-        ),
+        _INSERT,
+        {
+            "id": deployment_id,
+            "artifact_id": artifact_id,
+            "gateway_id": gateway_id,
+            "content": content,
+            "revision": revision,
+            "created_at": unit.now.unix_ms,
+        },
     )
-    oldest = (
-        select(deployments.c.id)
-        .where(deployments.c.artifact_id == artifact_id, deployments.c.gateway_id == gateway_id)
-        .order_by(deployments.c.created_at.desc(), deployments.c.id.desc())
-        .offset(kept)
-        .limit(1000)
-    )
-    unit.connection.execute(delete(deployments).where(deployments.c.id.in_(oldest.scalar_subquery())))
     return deployment_id
+
+
+def trim(unit: Unit, kept: int) -> int:
+    """Remove the oldest records beyond `kept` of each artifact and gateway, never a current one; answers how many."""
+    place = (
+        func.row_number()
+        .over(
+            partition_by=(deployments.c.artifact_id, deployments.c.gateway_id),
+            order_by=(deployments.c.created_at.desc(), deployments.c.id.desc()),
+        )
+        .label("place")
+    )
+    ranked = select(deployments.c.id, place).subquery()
+    surplus = select(ranked.c.id).where(ranked.c.place > kept)
+    current = select(statuses.c.deployment_id)
+    return unit.connection.execute(
+        delete(deployments).where(deployments.c.id.in_(surplus), deployments.c.id.not_in(current))
+    ).rowcount
 
 
 def set_status(
@@ -252,40 +277,41 @@ def set_status(
     performed_at: int,
 ) -> None:
     """Write a status row, new or not."""
-    values = {
-        "deployment_id": deployment_id,
-        "status": status,
-        "desired": desired,
-        "performed_at": performed_at,
-        "reason": None,
-        "updated_at": unit.now.unix_ms,
-    }
-    statement = upsert(statuses).values(artifact_id=artifact_id, gateway_id=gateway_id, **values)
-    unit.connection.execute(statement.on_conflict_do_update(index_elements=["artifact_id", "gateway_id"], set_=values))
+    unit.connection.execute(
+        _SET_STATUS,
+        {
+            "artifact_id": artifact_id,
+            "gateway_id": gateway_id,
+            "deployment_id": deployment_id,
+            "status": status,
+            "desired": desired,
+            "performed_at": performed_at,
+            "reason": None,
+            "updated_at": unit.now.unix_ms,
+        },
+    )
 
 
-def _deploy_to(unit: Unit, artifact: Row[Any], handles: tuple[str, ...], kept: int) -> None:
+def _deploy_to(unit: Unit, artifact: Stored, handles: tuple[str, ...]) -> str:
     for handle in dict.fromkeys(handles):
         gateway_id = gateways.find(unit.connection, handle).id
         before = _status(unit.connection, artifact.id, gateway_id)
-        deployment_id = record(unit, artifact.id, gateway_id, artifact.document, revision="", kept=kept)
+        deployment_id = record(unit, artifact.id, gateway_id, artifact.document)
         _change(unit, artifact, gateway_id, deployment_id, deployed=True, before=before)
         # A gateway drops keys of an artifact that it does not know yet, so they follow each deployment.
         keys.announce_all(unit, artifact.id, gateway_id)
+    return artifact.id
 
 
 def _change(
     unit: Unit,
-    artifact: Row[Any],
+    artifact: Stored,
     gateway_id: str,
     deployment_id: str,
     *,
     deployed: bool,
     before: Row[Any] | None,
 ) -> None:
-    kind = kind_of(artifact.kind)
-    if kind is None:
-        raise ApiError(409, "ARTIFACT_UNSUPPORTED", f"Artifacts of kind {artifact.kind} cannot be deployed.")
     performed_at = unit.now.unix_ms if before is None else max(unit.now.unix_ms, before.performed_at + 1)
     set_status(
         unit,
@@ -297,7 +323,7 @@ def _change(
         performed_at=performed_at,
     )
     event = DeploymentEvent(
-        kind=kind,
+        kind=artifact.kind,
         artifact_id=artifact.id,
         deployed=deployed,
         deployment_id=deployment_id,
@@ -311,12 +337,8 @@ def _timed_out(row: Row[Any], *, wanted: str) -> bool:
     return bool(row.status == FAILED and row.reason == acks.DEPLOYMENT_TIMEOUT and row.desired == wanted)
 
 
-def _key(artifact_id: str, gateway_id: str) -> tuple[Any, Any]:
-    return statuses.c.artifact_id == artifact_id, statuses.c.gateway_id == gateway_id
-
-
 def _status(connection: Connection, artifact_id: str, gateway_id: str) -> Row[Any] | None:
-    return connection.execute(select(statuses).where(*_key(artifact_id, gateway_id))).first()
+    return connection.execute(_STATUS, {"artifact": artifact_id, "gateway": gateway_id}).first()
 
 
 def _statuses_of(connection: Connection, artifact_id: str) -> list[Row[Any]]:

@@ -211,11 +211,9 @@ class GatewayApi:
             raise ApiError(400, "VALIDATION_FAILED", entries.reason)
         if total and total != str(len(entries)):
             _log.warning("announced and actual number of artifacts differ", gateway=caller.gateway_id)
-        config = self._services.config
+        projects = self._services.config.projects
         results = await self._services.store.write(
-            lambda unit: pushed.process(
-                unit, caller.gateway_id, entries, projects=config.projects, kept=config.deployments_kept
-            )
+            lambda unit: pushed.process(unit, caller.gateway_id, entries, projects=projects)
         )
         touched = (Touched(gateway_id=caller.gateway_id, artifact_id=result.id) for result in results.values())
         self._services.watchers.tell(*(change for change in touched if change.artifact_id))

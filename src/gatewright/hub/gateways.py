@@ -11,7 +11,7 @@ import uuid
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from gatewright.hub.problems import ApiError, invalid, not_found
 from gatewright.hub.store import Unit
@@ -28,6 +28,14 @@ TOKEN_ADVICE: Final = "Store this token now: it is not shown again."  # noqa: S1
 
 _HANDLE = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _VERSION = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}|[0-9]{4}\.[0-9]{1,2}\.[0-9]{1,2}")
+
+# Built once: authentication precedes every call.
+_BY_HANDLE = select(gateways).where(gateways.c.handle == bindparam("handle"))
+_BY_TOKEN = (
+    select(tokens.c.id, tokens.c.hash, tokens.c.gateway_id, gateways.c.version)
+    .join(gateways, gateways.c.id == tokens.c.gateway_id)
+    .where(tokens.c.hash == bindparam("hash"), tokens.c.status == ACTIVE)
+)
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -89,7 +97,7 @@ def remove(unit: Unit, handle: str) -> str:
 
 def find(connection: Connection, handle: str) -> Row[Any]:
     """The row of a gateway by handle. ApiError 404."""
-    row = connection.execute(select(gateways).where(gateways.c.handle == handle)).first()
+    row = connection.execute(_BY_HANDLE, {"handle": handle}).first()
     if row is None:
         raise not_found("gateway", handle)
     return row
@@ -211,11 +219,7 @@ def token_views(connection: Connection, handle: str) -> list[TokenView]:
 def authenticate(connection: Connection, presented: str) -> Caller | None:
     """The gateway behind a token, None for an unknown or revoked one."""
     hashed = token_hash(presented)
-    row = connection.execute(
-        select(tokens.c.id, tokens.c.hash, tokens.c.gateway_id, gateways.c.version)
-        .join(gateways, gateways.c.id == tokens.c.gateway_id)
-        .where(tokens.c.hash == hashed, tokens.c.status == ACTIVE)
-    ).first()
+    row = connection.execute(_BY_TOKEN, {"hash": hashed}).first()
     if row is None or not hmac.compare_digest(row.hash, hashed):
         return None
     return Caller(gateway_id=row.gateway_id, token_id=row.id, version=row.version)

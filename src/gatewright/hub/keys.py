@@ -5,7 +5,7 @@ import secrets
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from gatewright.hub import artifacts
 from gatewright.hub.problems import ApiError, invalid
@@ -25,6 +25,7 @@ MAX_ACTIVE_KEYS: Final = 10_000
 """Per artifact; each deployment announces all of them."""
 
 _NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
+_ACTIVE_OF = select(api_keys).where(api_keys.c.artifact_id == bindparam("artifact"), api_keys.c.status == ACTIVE)
 
 
 class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -92,9 +93,7 @@ def views(connection: Connection, ref: str) -> list[ApiKeyView]:
 
 def announce_all(unit: Unit, artifact_id: str, gateway_id: str) -> None:
     """Send every active key of an artifact that has not expired to one gateway."""
-    rows = unit.connection.execute(
-        select(api_keys).where(api_keys.c.artifact_id == artifact_id, api_keys.c.status == ACTIVE)
-    ).all()
+    rows = unit.connection.execute(_ACTIVE_OF, {"artifact": artifact_id}).all()
     for row in rows:
         if row.expires_at is None or row.expires_at > unit.now.unix_ms:
             _announce(unit, row, gateway_id)

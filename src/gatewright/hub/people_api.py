@@ -169,31 +169,31 @@ class PeopleApi:
     async def _deploy_document(self, request: Request) -> Response:
         """Store a RestApi and deploy it to the gateways named by `gateway` parameters, if any."""
         document = read_rest_api(await read_body(request, self._services.config.max_document_bytes))
-        handles, kept = _gateway_handles(request), self._services.config.deployments_kept
-        return await self._changed(lambda unit: deployments.deploy_document(unit, document, handles, kept), 201)
+        handles = _gateway_handles(request)
+        return await self._changed(lambda unit: deployments.deploy_document(unit, document, handles), 201)
 
     async def _deploy_again(self, request: Request) -> Response:
         ref, handles = request.path_params["ref"], _gateway_handles(request)
         if not handles:
             raise invalid("gateway: name at least one gateway, as in ?gateway=edge")
-        kept = self._services.config.deployments_kept
-        return await self._changed(lambda unit: deployments.deploy_again(unit, ref, handles, kept), 201)
+        return await self._changed(lambda unit: deployments.deploy_again(unit, ref, handles), 201)
 
     async def _undeploy(self, request: Request) -> Response:
         ref, handles = request.path_params["ref"], _gateway_handles(request)
         return await self._changed(lambda unit: deployments.undeploy(unit, ref, handles), 200)
 
     async def _changed(self, work: Callable[[Unit], str], status: int) -> Response:
-        def change(unit: Unit) -> Deployed:
-            artifact_id = work(unit)
+        artifact_id = await self._services.store.write(work)
+        self._services.watchers.tell(Touched(artifact_id=artifact_id))
+
+        # Read after the commit: the event is on its way while the answer is made.
+        def answer(connection: Connection) -> Deployed:
             return Deployed(
-                artifact=artifacts.view(artifacts.find(unit.connection, artifact_id)),
-                deployments=tuple(deployments.views(unit.connection, artifact_id=artifact_id)),
+                artifact=artifacts.view(artifacts.find(connection, artifact_id)),
+                deployments=tuple(deployments.views(connection, artifact_id=artifact_id)),
             )
 
-        answer = await self._services.store.write(change)
-        self._services.watchers.tell(Touched(artifact_id=answer.artifact.id))
-        return as_json(answer, status)
+        return as_json(await self._services.store.read(answer), status)
 
     async def _delete_artifact(self, request: Request) -> Response:
         ref = request.path_params["ref"]

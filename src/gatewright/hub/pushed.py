@@ -75,7 +75,6 @@ def process(
     entries: tuple[tuple[str, ImportEntry | Undecodable], ...],
     *,
     projects: tuple[str, ...],
-    kept: int,
 ) -> dict[str, ImportResult]:
     """Take over a batch; the answer has a result for each dpid."""
     ranked = sorted(entries, key=lambda item: _rank(item[1]))
@@ -84,7 +83,7 @@ def process(
         try:
             # A refusal in the middle of an entry must leave nothing of it behind.
             with unit.connection.begin_nested():
-                results[dpid] = _take_over(unit, gateway_id, entry, projects, kept)
+                results[dpid] = _take_over(unit, gateway_id, entry, projects)
         except _RefusedError as refusal:
             results[dpid] = ImportResult(
                 status=STATUS_FAILED, created_at=ZERO_TIME, updated_at=ZERO_TIME, error=str(refusal)
@@ -97,7 +96,6 @@ def _take_over(
     gateway_id: str,
     entry: ImportEntry | Undecodable,
     projects: tuple[str, ...],
-    kept: int,
 ) -> ImportResult:
     if isinstance(entry, Undecodable):
         raise _RefusedError(f"VALIDATION_FAILED: {entry.reason}{f' at {entry.where}' if entry.where else ''}.")
@@ -108,7 +106,7 @@ def _take_over(
     _check_references(unit, source)
     artifact_id = _write(unit, entry, source, project)
     if source.kind is not ArtifactKind.LLM_PROVIDER_TEMPLATE:
-        _record(unit, gateway_id, artifact_id, entry, kept)
+        _record(unit, gateway_id, artifact_id, entry)
     return _result(artifact_id, entry, source)
 
 
@@ -201,7 +199,7 @@ def _is_newer(known: Row[Any], deployed_ns: int | None) -> bool:
     return bool(known.deployed_ns is None or deployed_ns > known.deployed_ns)
 
 
-def _record(unit: Unit, gateway_id: str, artifact_id: str, entry: ImportEntry, kept: int) -> None:
+def _record(unit: Unit, gateway_id: str, artifact_id: str, entry: ImportEntry) -> None:
     """Keep a deployment record unless this revision is the last one recorded, and the status either way."""
     revision = entry.properties.deployment_revision if entry.properties is not None else ""
     last = unit.connection.execute(
@@ -214,7 +212,7 @@ def _record(unit: Unit, gateway_id: str, artifact_id: str, entry: ImportEntry, k
         deployment_id = str(last.id)
     else:
         content = as_yaml(entry.configuration)
-        deployment_id = deployments.record(unit, artifact_id, gateway_id, content, revision=revision, kept=kept)
+        deployment_id = deployments.record(unit, artifact_id, gateway_id, content, revision=revision)
     status = _STATUSES.get(entry.status, deployments.DEPLOYED)
     deployments.set_status(
         unit,

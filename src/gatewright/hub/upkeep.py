@@ -1,4 +1,4 @@
-"""What a hub does from time to time: overdue acknowledgements fail, rotated tokens end, old events leave."""
+"""What a hub does from time to time: late acknowledgements fail, rotated tokens end, old events and records leave."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ _log = get_logger(__name__)
 
 
 class Upkeep:
-    """Three jobs, each callable by itself; `run` repeats them until cancelled."""
+    """The jobs, each callable by itself; `run` repeats them until cancelled."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -30,7 +30,7 @@ class Upkeep:
         await asyncio.gather(
             self._repeat(self.expire_deployments, check),
             self._repeat(self.end_rotations, _TOKEN_CHECK),
-            self._repeat(self.purge_events, _PURGE_EVERY),
+            self._repeat(self.purge, _PURGE_EVERY),
         )
 
     async def expire_deployments(self) -> None:
@@ -47,10 +47,11 @@ class Upkeep:
         if ended:
             await self._services.connections.close_where(lambda each: each.token_id in ended, REASON_SERVER_NORMAL)
 
-    async def purge_events(self) -> None:
-        """Remove events that are beyond the retention."""
-        retention = self._services.config.event_retention
-        await self._services.store.write(lambda unit: event_log.purge(unit, retention))
+    async def purge(self) -> None:
+        """Remove events beyond the retention and deployment records beyond the number kept."""
+        config = self._services.config
+        await self._services.store.write(lambda unit: event_log.purge(unit, config.event_retention))
+        await self._services.store.write(lambda unit: deployments.trim(unit, config.deployments_kept))
 
     async def _repeat(self, job: Callable[[], Awaitable[None]], every: float) -> None:
         while True:
