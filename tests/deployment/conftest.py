@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gatewright.artifacts.policies import PolicyCatalogue, PolicyDefinition
 from gatewright.artifacts.templates import Renderer
 from gatewright.artifacts.vhosts import VhostDefaults
 from gatewright.deployment import Caller, Deployments
 from gatewright.deployment.kinds import RestApiRules
 from gatewright.deployment.serving import ServingBoard
 from gatewright.model.gateway import Gateway, Listener
+from gatewright.policies.registry import installed
 from gatewright.store import open_store
 
 START = datetime(2026, 8, 1, 10, 15, 30, 123_456, tzinfo=UTC)
@@ -47,7 +47,7 @@ def gateway():
 @pytest.fixture
 def rules(gateway):
     return RestApiRules(
-        catalogue=PolicyCatalogue([PolicyDefinition(name="api-key-auth", version="v1.0.0")]),
+        catalogue=installed().catalogue,
         defaults=VhostDefaults(),
         renderer=Renderer(lambda _handle: None),
         gateway=gateway,

@@ -7,7 +7,7 @@ import pytest
 from gatewright.artifacts.metadata import ARTIFACT_ID_ANNOTATION
 from gatewright.artifacts.problems import InvalidArtifact
 from gatewright.artifacts.templates import TemplateError
-from gatewright.deployment import ArtifactFilter, Deployments
+from gatewright.deployment import ArtifactFilter, Deployments, KeyRequest
 from gatewright.deployment.results import (
     OUTBOX_DELETE,
     OUTBOX_PUSH,
@@ -99,9 +99,7 @@ async def test_a_second_artifact_with_the_same_handle_is_a_conflict(deployments,
     await create(deployments, rest_api("orders", name="Orders"))
     with pytest.raises(Conflict) as refused:
         await create(deployments, rest_api("orders", name="Other"))
-    assert refused.value.message == (
-        "configuration already exists: configuration with handle 'orders' already exists"
-    )
+    assert refused.value.message == ("configuration already exists: configuration with handle 'orders' already exists")
 
 
 @pytest.mark.conforms("MG-061")
@@ -121,7 +119,7 @@ async def test_an_update_onto_another_name_is_a_conflict_and_changes_nothing(dep
 
 async def test_an_update_can_undeploy_and_the_next_one_deploys_again(deployments, rest_api, caller):
     await create(deployments, rest_api("orders"))
-    key = await deployments.create_key(KIND, "orders", _request(), caller=caller, correlation_id="c")
+    key = await deployments.create_key(KIND, "orders", KeyRequest(), caller=caller, correlation_id="c")
     document = rest_api("orders")
     document["spec"]["deploymentState"] = "undeployed"
     stored = await deployments.update(KIND, "orders", document, correlation_id="c", actor="admin")
@@ -200,7 +198,7 @@ async def test_a_deletion_takes_the_keys_along_and_is_queued_with_the_last_docum
     deployments, rest_api, caller, clock, store
 ):
     row = (await create(deployments, rest_api("orders"))).row
-    await deployments.create_key(KIND, "orders", _request(), caller=caller, correlation_id="c")
+    await deployments.create_key(KIND, "orders", KeyRequest(), caller=caller, correlation_id="c")
     change = await deployments.delete(KIND, "orders", correlation_id="c", actor="admin")
     assert change.action == "DELETE"
     assert await deployments.get(KIND, "orders") is None
@@ -253,9 +251,3 @@ async def test_a_push_is_recorded_and_a_newer_change_is_not_lost(deployments, re
     stored = await deployments.get_by_id(row.uuid)
     assert (stored.cp_artifact_id, stored.cp_sync_status, stored.cp_sync_info) == ("cp-1", "failed", "no project")
     await deployments.mark_pushed("nobody", "success", "x")
-
-
-def _request():
-    from gatewright.deployment import KeyRequest
-
-    return KeyRequest()

@@ -74,6 +74,7 @@ class Rollout:
         self._seq = 0
         self._keys: dict[str, ChangeRow] = {}
         self._artifacts: dict[str, ChangeRow] = {}
+        self._keys_behind: dict[str, int] = {}
         self._deleted: deque[str] = deque()
         self._wake = store.subscribe()
         self._retry_at = 0.0
@@ -213,7 +214,11 @@ class Rollout:
         self._credentials.put(rows, self._clock())
         await self.placement.refresh_credentials({change.artifact_id for change in batch.values()})
         for change in batch.values():
-            self._board.done(change.artifact_id, "keys", change.seq)
+            if change.artifact_id in self._artifacts:
+                # Its artifact waits in the other lane; the key serves when that one does.
+                self._keys_behind[change.artifact_id] = change.seq
+            else:
+                self._board.done(change.artifact_id, "keys", change.seq)
             self._count(change)
 
     async def _expire_keys(self) -> None:
@@ -252,6 +257,7 @@ class Rollout:
             await self._quarantine.add(uuid, problem)
         for uuid, change in batch.items():
             self._board.done(uuid, "artifact", change.seq)
+            self._board.done(uuid, "keys", self._keys_behind.pop(uuid, 0))
             self._count(change)
         self._quarantine.count()
 

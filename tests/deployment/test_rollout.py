@@ -1,0 +1,457 @@
+"""From stored changes to the snapshot, with routers that accept and refuse."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from gatewright.artifacts.policies import PolicyCatalogue
+from gatewright.artifacts.templates import Renderer
+from gatewright.artifacts.vhosts import VhostDefaults
+from gatewright.deployment import Caller, KeyRequest
+from gatewright.deployment.credentials import Credentials
+from gatewright.deployment.data_plane import Routers
+from gatewright.deployment.kinds import RestApiRules
+from gatewright.deployment.rollout import Rollout
+from gatewright.deployment.serving import ServingBoard
+from gatewright.envoy.resource import CLUSTER, LISTENER, SCOPE
+from gatewright.store import StoreUnavailable
+from gatewright.store.rows import ApiKeyRow
+from gatewright.xds.delivery import Delivery
+from gatewright.xds.outcomes import Accepted, Node, Refused
+from gatewright.xds.snapshot import Snapshot
+
+KIND = "RestApi"
+ALICE = Caller("alice")
+WORDS = "Envoy says no: missing ]"
+
+
+class Router:
+    """Accepts what it is sent, except resources whose bytes hold a refused text."""
+
+    def __init__(self, name, snapshot, routers):
+        self.name, self.snapshot, self.routers = name, snapshot, routers
+        self.refuses = set()
+        self.silent = False
+        self.sent = []
+        self.held = {}
+
+    def connect(self):
+        self.routers.connected(self.name, Node(self.name), "127.0.0.1")
+        self.cancel = self.snapshot.subscribe(self.changed)
+        self.changed([(r.type_url, r.name) for r in self.snapshot])
+
+    def disconnect(self):
+        self.cancel()
+        self.routers.disconnected(self.name)
+
+    def changed(self, keys):
+        self.sent.extend(keys)
+        asyncio.get_running_loop().call_soon(self.answer, tuple(keys))
+
+    def answer(self, keys):
+        if self.silent:
+            return
+        outcomes = []
+        for key in keys:
+            resource = self.snapshot.get(key)
+            if resource is None:
+                self.held.pop(key, None)
+                outcomes.append(Accepted(key, None))
+            elif any(text in resource.body for text in self.refuses):
+                outcomes.append(Refused(key, resource.version, WORDS))
+            else:
+                self.held[key] = resource
+                outcomes.append(Accepted(key, resource.version))
+        self.routers.outcomes(self.name, outcomes)
+
+
+class Plane:
+    """A snapshot with its routers and the rollout that fills it."""
+
+    def __init__(self, store, rules, gateway, clock, board):
+        self.snapshot = Snapshot()
+        self.routers = Routers(Delivery(self.snapshot))
+        self.router = Router("r1", self.snapshot, self.routers)
+        self.rollout = Rollout(
+            store,
+            [rules],
+            self.snapshot,
+            board,
+            gateway=gateway,
+            data_plane=self.routers,
+            clock=clock,
+            poll_interval=0.05,
+            drain_seconds=0.05,
+        )
+
+    @asynccontextmanager
+    async def running(self, *, connected=True):
+        await self.rollout.load()
+        if connected:
+            self.router.connect()
+        task = asyncio.create_task(self.rollout.run())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self.rollout.close()
+
+    def scopes(self):
+        return sorted(self.snapshot.of_type(SCOPE))
+
+    def held(self, name):
+        return self.router.held[(SCOPE, name)].body
+
+
+@pytest.fixture
+def plane(store, rules, gateway, clock, board):
+    return Plane(store, rules, gateway, clock, board)
+
+
+async def create(deployments, document):
+    return await deployments.create(KIND, document, correlation_id="c", actor="admin")
+
+
+async def update(deployments, handle, document):
+    return await deployments.update(KIND, handle, document, correlation_id="c", actor="admin")
+
+
+async def eventually(condition):
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+
+
+async def settled_status(deployments, uuid, wanted):
+    await eventually(lambda: deployments.status(uuid).state == wanted)
+    return deployments.status(uuid)
+
+
+async def test_a_change_is_served_and_says_so(deployments, plane, rest_api):
+    async with plane.running():
+        stored = await create(deployments, rest_api("orders"))
+        serving = await deployments.served(stored.change, 5)
+        assert (serving.state, serving.routers) == ("served", 1)
+        assert "/orders" in plane.scopes()
+        status = deployments.status(stored.row.uuid)
+        assert (status.state, status.version) == ("served", status.serving_version)
+        assert [router.state for router in status.routers] == ["accepted"]
+
+
+async def test_without_a_router_a_change_is_stored(deployments, plane, rest_api):
+    async with plane.running(connected=False):
+        stored = await create(deployments, rest_api("orders"))
+        assert (await deployments.served(stored.change, 5)).state == "stored"
+        assert deployments.status(stored.row.uuid).state == "stored"
+
+
+async def test_a_router_that_does_not_answer_is_a_timeout(deployments, plane, rest_api):
+    async with plane.running():
+        plane.router.silent = True
+        stored = await create(deployments, rest_api("orders"))
+        assert (await deployments.served(stored.change, 0.1)).state == "timeout"
+
+
+async def test_only_what_was_touched_is_rendered_again(deployments, plane, rest_api):
+    await create(deployments, rest_api("orders"))
+    await create(deployments, rest_api("bills"))
+    async with plane.running():
+        await asyncio.sleep(0)
+        plane.router.sent.clear()
+        stored = await update(deployments, "orders", rest_api("orders", version="v2.0"))
+        await deployments.served(stored.change, 5)
+        document = rest_api("orders", version="v2.0")
+        document["spec"]["operations"].pop()
+        stored = await update(deployments, "orders", document)
+        await deployments.served(stored.change, 5)
+        assert set(plane.router.sent) <= {(SCOPE, "/orders")}
+        assert plane.router.sent
+
+
+async def test_undeploying_and_deleting_take_the_routes_away(deployments, plane, rest_api):
+    async with plane.running():
+        stored = await create(deployments, rest_api("orders"))
+        document = rest_api("orders")
+        document["spec"]["deploymentState"] = "undeployed"
+        changed = await update(deployments, "orders", document)
+        assert (await deployments.served(changed.change, 5)).state == "served"
+        assert "/orders" not in plane.scopes()
+        assert deployments.status(stored.row.uuid).state == "undeployed"
+        await update(deployments, "orders", rest_api("orders"))
+        change = await deployments.delete(KIND, "orders", correlation_id="c", actor="admin")
+        assert (await deployments.served(change, 5)).state == "served"
+        assert "/orders" not in plane.scopes()
+        assert len(plane.snapshot.of_type(CLUSTER)) == 0
+        assert deployments.status(stored.row.uuid).state == "unknown"
+
+
+async def test_what_is_stored_is_served_after_a_restart(deployments, plane, rest_api):
+    stored = await create(deployments, rest_api("orders"))
+    undeployed = rest_api("bills")
+    await create(deployments, undeployed)
+    undeployed["spec"]["deploymentState"] = "undeployed"
+    await update(deployments, "bills", undeployed)
+    async with plane.running():
+        assert (await deployments.served(stored.change, 5)).state == "served"
+        assert plane.scopes() == ["/_gateway-health", "/orders"]
+
+
+# -- keys ----------------------------------------------------------------------------------------------------------
+
+
+async def test_keys_reach_the_scope_of_their_api_and_leave_it(deployments, plane, rest_api):
+    async with plane.running():
+        document = rest_api("orders")
+        document["spec"]["policies"] = [
+            {"name": "api-key-auth", "version": "v1", "params": {"key": "x-api-key", "in": "header"}}
+        ]
+        await create(deployments, document)
+        created = await deployments.create_key(
+            KIND, "orders", KeyRequest(name="till"), caller=ALICE, correlation_id="c"
+        )
+        assert (await deployments.served(created.change, 5)).state == "served"
+        assert created.row.key_hash.encode() in plane.held("/orders")
+        again = await deployments.regenerate_key(KIND, "orders", "till", KeyRequest(), caller=ALICE, correlation_id="c")
+        assert (await deployments.served(again.change, 5)).state == "served"
+        assert created.row.key_hash.encode() not in plane.held("/orders")
+        assert again.row.key_hash.encode() in plane.held("/orders")
+        revoked = await deployments.revoke_key(KIND, "orders", "till", caller=ALICE, correlation_id="c")
+        assert (await deployments.served(revoked.change, 5)).state == "served"
+        assert again.row.key_hash.encode() not in plane.held("/orders")
+
+
+async def test_a_key_ends_at_its_expiry_without_any_change(deployments, plane, rest_api, clock):
+    async with plane.running():
+        document = rest_api("orders")
+        document["spec"]["policies"] = [
+            {"name": "api-key-auth", "version": "v1", "params": {"key": "x-api-key", "in": "header"}}
+        ]
+        await create(deployments, document)
+        request = KeyRequest(name="till", expires_at=clock() + timedelta(seconds=60))
+        created = await deployments.create_key(KIND, "orders", request, caller=ALICE, correlation_id="c")
+        await deployments.served(created.change, 5)
+        hashed = created.row.key_hash.encode()
+        assert hashed in plane.held("/orders")
+        clock.forward(timedelta(seconds=61))
+        await eventually(lambda: hashed not in plane.held("/orders"))
+
+
+def test_a_later_expiry_wins_over_the_earlier_one(clock):
+    def row(seconds):
+        at = clock()
+        return ApiKeyRow(
+            uuid="k", api_id="a", name="n", key_hash="h", masked_key="m", created_at=at, updated_at=at,
+            expires_at=None if seconds is None else at + timedelta(seconds=seconds),
+        )  # fmt: skip
+
+    credentials = Credentials()
+    credentials.put([row(10)], clock())
+    credentials.put([row(20)], clock())
+    clock.forward(timedelta(seconds=15))
+    assert credentials.expire(clock()) == set()
+    assert len(credentials["a"]) == 1
+    clock.forward(timedelta(seconds=10))
+    assert credentials.expire(clock()) == {"a"}
+    assert "a" not in credentials
+
+
+# -- quarantine ----------------------------------------------------------------------------------------------------
+
+
+async def test_an_api_that_does_not_compile_any_more_keeps_serving_and_heals(
+    make_deployments, store, gateway, clock, board, rest_api
+):
+    secrets = {"backend": "http://127.0.0.1:7777"}
+    rules = RestApiRules(
+        catalogue=PolicyCatalogue(), defaults=VhostDefaults(), renderer=Renderer(secrets.get), gateway=gateway
+    )
+    deployments = make_deployments()
+    deployments._kinds = {KIND: rules}
+    plane = Plane(store, rules, gateway, clock, board)
+    async with plane.running():
+        stored = await create(deployments, rest_api("orders", url='{{ secret "backend" }}'))
+        other = await create(deployments, rest_api("bills"))
+        await deployments.served(stored.change, 5)
+        await deployments.served(other.change, 5)
+        del secrets["backend"]
+        plane.rollout.recompile()
+        status = await settled_status(deployments, stored.row.uuid, "quarantined")
+        assert status.code == "INVALID_DOCUMENT"
+        assert 'secret "backend"' in status.reason
+        assert status.serving_version is not None
+        assert "/orders" in plane.scopes()
+        assert deployments.status(other.row.uuid).state == "served"
+
+    # The last good version serves also after a restart, while the document still does not compile.
+    board = ServingBoard()
+    deployments = make_deployments(board=board)
+    deployments._kinds = {KIND: rules}
+    plane = Plane(store, rules, gateway, clock, board)
+    async with plane.running():
+        assert "/orders" in plane.scopes()
+        assert deployments.status(stored.row.uuid).state == "quarantined"
+        secrets["backend"] = "http://127.0.0.1:7778"
+        plane.rollout.recompile([stored.row.uuid])
+        await settled_status(deployments, stored.row.uuid, "served")
+
+
+async def test_a_refused_api_keeps_its_last_good_version_and_heals(deployments, plane, rest_api):
+    async with plane.running():
+        plane.router.refuses = {b"poison"}
+        stored = await create(deployments, rest_api("orders"))
+        await deployments.served(stored.change, 5)
+        good = plane.held("/orders")
+        document = rest_api("orders")
+        document["spec"]["operations"][0]["path"] = "/poison"
+        changed = await update(deployments, "orders", document)
+        serving = await deployments.served(changed.change, 5)
+        assert (serving.state, serving.reason) == ("refused", WORDS)
+        status = await settled_status(deployments, stored.row.uuid, "quarantined")
+        assert (status.reason, status.code) == (WORDS, "REFUSED_BY_ROUTER")
+        assert status.version != status.serving_version
+        assert plane.snapshot.get((SCOPE, "/orders")).body == good
+        healed = await update(deployments, "orders", rest_api("orders", version="v3.0"))
+        assert (await deployments.served(healed.change, 5)).state == "served"
+        assert deployments.status(stored.row.uuid).state == "served"
+
+
+async def test_neighbours_in_the_same_scope_are_unaffected(deployments, plane, rest_api):
+    """Three APIs share the first segment; the new version of one of them is refused."""
+    async with plane.running():
+        plane.router.refuses = {b"poison"}
+        rows = [(await create(deployments, rest_api(name, context=f"/shop/{name}"))).row for name in ("a", "b", "c")]
+        await asyncio.gather(*[settled_status(deployments, row.uuid, "served") for row in rows])
+        bad = rest_api("b", context="/shop/b")
+        bad["spec"]["operations"][0]["path"] = "/poison"
+        refused = await update(deployments, "b", bad)
+        fine = await update(deployments, "c", rest_api("c", context="/shop/c2"))
+        assert (await deployments.served(refused.change, 5)).state == "refused"
+        assert (await deployments.served(fine.change, 5)).state == "served"
+        assert deployments.status(rows[0].uuid).state == "served"
+        body = plane.held("/shop")
+        assert b"/shop/c2" in body
+        assert b"/shop/a" in body
+        assert b"/shop/b/items" in body
+        assert b"poison" not in body
+
+
+async def test_two_culprits_among_many_are_both_found(deployments, plane, rest_api):
+    plane.router.refuses = {b"poison"}
+    rows = {}
+    for name in ("a", "b", "c", "d", "e"):
+        document = rest_api(name, context=f"/shop/{name}")
+        if name in {"b", "d"}:
+            document["spec"]["operations"][0]["path"] = "/poison"
+        rows[name] = (await create(deployments, document)).row
+    async with plane.running():
+        for name, row in rows.items():
+            await settled_status(deployments, row.uuid, "quarantined" if name in {"b", "d"} else "served")
+        body = plane.held("/shop")
+        assert all(f"/shop/{name}/".encode() in body for name in "ace")
+        assert b"poison" not in body
+
+
+async def test_a_refused_cluster_takes_back_the_api_that_brought_it(deployments, plane, rest_api):
+    async with plane.running():
+        plane.router.refuses = {b"bad.example"}
+        stored = await create(deployments, rest_api("orders"))
+        await deployments.served(stored.change, 5)
+        changed = await update(deployments, "orders", rest_api("orders", url="http://bad.example:1"))
+        assert (await deployments.served(changed.change, 5)).state == "refused"
+        await settled_status(deployments, stored.row.uuid, "quarantined")
+        clusters = [resource.body for resource in plane.snapshot.of_type(CLUSTER).values()]
+        assert len(clusters) == 1
+        assert b"bad.example" not in clusters[0]
+
+
+async def test_a_refusal_survives_a_restart_with_the_last_good_version(
+    make_deployments, deployments, plane, rest_api, store, rules, gateway, clock
+):
+    async with plane.running():
+        plane.router.refuses = {b"poison"}
+        stored = await create(deployments, rest_api("orders"))
+        await deployments.served(stored.change, 5)
+        document = rest_api("orders")
+        document["spec"]["operations"][0]["path"] = "/poison"
+        await update(deployments, "orders", document)
+        await settled_status(deployments, stored.row.uuid, "quarantined")
+        good = plane.held("/orders")
+    board = ServingBoard()
+    again = Plane(store, rules, gateway, clock, board)
+    again.router.refuses = {b"poison"}
+    deployments = make_deployments(board=board)
+    async with again.running():
+        await settled_status(deployments, stored.row.uuid, "quarantined")
+        await eventually(lambda: (SCOPE, "/orders") in again.router.held)
+        assert again.held("/orders") == good
+
+
+async def test_nobody_is_blamed_while_no_router_answers(deployments, plane, rest_api):
+    plane.router.refuses = {b"poison"}
+    rows = []
+    for name in ("a", "b"):
+        document = rest_api(name, context=f"/shop/{name}")
+        document["spec"]["operations"][0]["path"] = "/poison"
+        rows.append((await create(deployments, document)).row)
+    async with plane.running():
+        plane.router.disconnect()
+        await asyncio.sleep(0.1)
+        assert [deployments.status(row.uuid).state for row in rows] == ["stored", "stored"]
+
+
+# -- form, bulk ----------------------------------------------------------------------------------------------------
+
+
+async def test_an_api_at_the_root_changes_the_form_and_back(deployments, plane, rest_api):
+    async with plane.running():
+        await create(deployments, rest_api("orders"))
+        document = rest_api("root", context="/")
+        document["spec"]["operations"] = [{"method": "GET", "path": "/*"}]
+        stored = await create(deployments, document)
+        assert (await deployments.served(stored.change, 5)).state == "served"
+        await eventually(lambda: not plane.scopes())
+        change = await deployments.delete(KIND, "root", correlation_id="c", actor="admin")
+        assert (await deployments.served(change, 5)).state == "served"
+        assert "/orders" in plane.scopes()
+        assert len(plane.snapshot.of_type(LISTENER)) == 1
+
+
+async def test_a_bulk_load_leaves_the_event_loop_to_others(deployments, plane, rest_api):
+    await asyncio.gather(*[create(deployments, rest_api(f"api-{n}")) for n in range(400)])
+    longest = 0.0
+    stop = asyncio.Event()
+
+    async def watch():
+        nonlocal longest
+        loop = asyncio.get_running_loop()
+        while not stop.is_set():
+            before = loop.time()
+            await asyncio.sleep(0)
+            longest = max(longest, loop.time() - before)
+
+    watching = asyncio.create_task(watch())
+    async with plane.running():
+        stop.set()
+        await watching
+        assert len(plane.scopes()) == 401
+        assert plane.snapshot._updates == 1
+    assert longest < 0.25  # 50 ms on a quiet machine; tests share theirs
+
+
+async def test_a_store_that_fails_for_a_while_does_not_end_the_rollout(deployments, plane, rest_api, store):
+    async with plane.running():
+        read, failures = store.read, 2
+
+        async def failing(work):
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise StoreUnavailable("the disk refuses to read or write")
+            return await read(work)
+
+        store.read = failing
+        stored = await create(deployments, rest_api("orders"))
+        assert (await deployments.served(stored.change, 10)).state == "served"
