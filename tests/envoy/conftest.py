@@ -21,6 +21,7 @@ def _importable(name: str, file: str) -> None:
 
 _importable("envoy_harness", "harness.py")
 _importable("envoy_site", "site.py")
+_importable("envoy_certificates", "certificates.py")
 
 from envoy_harness import Backend  # noqa: E402 - needs the lines above
 from envoy_site import Site  # noqa: E402
