@@ -1,0 +1,67 @@
+"""Loads the configuration for a command: warnings to stderr, problems as one failure, `--data-dir` as two layers.
+
+`--data-dir` moves everything that a process keeps: paths that the files or the environment name stay as they are.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from gatewright.cli import output
+from gatewright.cli.exits import Exit, Failure
+
+if TYPE_CHECKING:
+    from gatewright.settings import Loaded
+
+OPTION: Final = "--data-dir"
+_MOST_PROBLEMS: Final = 50
+
+
+def load(files: Sequence[Path], *, strict: bool = False, data_dir: Path | None = None) -> "Loaded":
+    """The effective settings. Raises Failure (usage) that names every problem."""
+    from gatewright.settings import SettingsError
+
+    try:
+        loaded = _load(files, strict=strict, data_dir=data_dir)
+    except SettingsError as error:
+        for warning in error.warnings:
+            output.note(f"warning: {warning}")
+        raise Failure(
+            "the configuration cannot be used",
+            code=Exit.USAGE,
+            where=[str(problem) for problem in error.problems[:_MOST_PROBLEMS]],
+            remedy="'gatewright config reference' describes every key",
+        ) from error
+    for warning in loaded.warnings:
+        output.note(f"warning: {warning}")
+    return loaded
+
+
+def _load(files: Sequence[Path], *, strict: bool, data_dir: Path | None) -> "Loaded":
+    from gatewright.settings.loading import Layers, settle
+    from gatewright.settings.problems import Problem
+    from gatewright.settings.reading import read_toml
+
+    layers = Layers()
+    if data_dir is not None:
+        layers.add(_paths_below(data_dir), OPTION)
+    for path in files:
+        table = read_toml(path)
+        if isinstance(table, Problem):
+            layers.problems.append(table)
+        else:
+            layers.add(table, str(path))
+    if data_dir is not None:
+        layers.add({"gatewright": {"data_dir": str(data_dir)}}, OPTION)
+    return settle(layers, os.environ, strict=strict)
+
+
+def _paths_below(data_dir: Path) -> dict[str, Any]:
+    key = {"version": "aesgcm256-v1", "file": str(data_dir / "aesgcm-keys" / "default-aesgcm256-v1.bin")}
+    return {
+        "controller": {
+            "storage": {"sqlite": {"path": str(data_dir / "gateway.db")}},
+            "encryption": {"providers": [{"type": "aesgcm", "keys": [key]}]},
+        }
+    }

@@ -1,0 +1,182 @@
+"""`status` and `sync`: what a gateway is doing, and reconciling it with its control plane now."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import typer
+
+from gatewright.cli import options, output
+from gatewright.cli.options import AdminServer, CaFile, DataDir, Output, PasswordFile, Server, User
+from gatewright.cli.output import Format
+from gatewright.cli.phrases import ago, counts, duration
+
+
+def status(
+    form: Output = Format.TABLE,
+    server: Server = None,
+    admin_server: AdminServer = None,
+    data_dir: DataDir = None,
+    user: User = None,
+    password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+) -> None:
+    """Show the controller, its routers, the link to the control plane, and every API as the data plane sees it.
+
+    Examples:
+
+        gatewright status
+        gatewright status -o json | jq '.artifacts[] | select(.serving.state == "quarantined")'
+    """
+    from gatewright.cli.client import refused
+
+    with options.client(server, admin_server, data_dir, user, password_file, ca_file) as client:
+        answer = client.admin("GET", "/status")
+    if not answer.ok or not isinstance(answer.body, dict):
+        raise refused(answer, "the gateway does not tell its status")
+    output.show(answer.body, form, lambda: _page(answer.body))
+
+
+def sync(
+    form: Output = Format.TABLE,
+    server: Server = None,
+    admin_server: AdminServer = None,
+    data_dir: DataDir = None,
+    user: User = None,
+    password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+) -> None:
+    """Reconcile a gateway with its control plane now, and show what that changed."""
+    from gatewright.cli.client import refused
+
+    with options.client(server, admin_server, data_dir, user, password_file, ca_file) as client:
+        answer = client.admin("POST", "/sync")
+    if not answer.ok or not isinstance(answer.body, dict):
+        raise refused(answer, "not reconciled", remedy="'gatewright status' shows the link to the control plane")
+    output.show(answer.body, form, lambda: [f"reconciled: {counts(answer.body) or 'nothing to change'}"])
+
+
+def _page(body: Mapping[str, Any]) -> Iterator[str]:
+    yield from _controller(body.get("controller") or {})
+    yield ""
+    yield from _control_plane(body.get("controlPlane") or {})
+    yield ""
+    yield "ROUTERS"
+    yield from _indented(_routers(body.get("routers") or []))
+    yield ""
+    yield "APIS"
+    yield from _indented(_artifacts(body.get("artifacts") or []))
+
+
+def _controller(controller: Mapping[str, Any]) -> Iterator[str]:
+    ready = "ready" if controller.get("ready") else f"not ready ({controller.get('reason')})"
+    yield "CONTROLLER"
+    yield from _indented(
+        output.facts(
+            (
+                ("State", ready),
+                ("Version", controller.get("version")),
+                ("Gateway", controller.get("gatewayId")),
+                ("Up for", duration(controller.get("uptimeSeconds"))),
+            )
+        )
+    )
+
+
+def _control_plane(link: Mapping[str, Any]) -> Iterator[str]:
+    yield "CONTROL PLANE"
+    error, reconcile = link.get("lastError"), link.get("lastReconcile")
+    state = str(link.get("state") or "none")
+    since = link.get("since")
+    yield from _indented(
+        output.facts(
+            (
+                ("State", f"{state}, since {ago(since)}" if since else state),
+                ("Address", link.get("host") or link.get("url")),
+                ("Gateway id", link.get("gatewayId")),
+                *_error_facts(error),
+                ("Last reconcile", _reconcile(reconcile)),
+                ("Waiting to send", link.get("waiting") or link.get("outbox")),
+            )
+        )
+    )
+
+
+def _error_facts(error: object) -> Iterator[tuple[str, object]]:
+    if isinstance(error, Mapping):
+        at = error.get("at")
+        message = str(error.get("message") or error.get("code") or "")
+        yield "Last error", f"{message} ({ago(at)})" if at else message
+        yield "What to do", error.get("advice") or error.get("remedy")
+    else:
+        yield "Last error", error
+
+
+def _reconcile(reconcile: object) -> str:
+    if not isinstance(reconcile, Mapping):
+        return str(reconcile or "")
+    at = reconcile.get("at") or reconcile.get("finishedAt")
+    what = counts(reconcile.get("counts") if isinstance(reconcile.get("counts"), Mapping) else reconcile)
+    return f"{ago(at)}: {what or 'nothing to change'}" if at else what
+
+
+def _routers(routers: list[Mapping[str, Any]]) -> list[str]:
+    lines = output.grid(
+        ("Router", "Connected", "Envoy", "Accepted", "Pending", "Refused"),
+        [
+            (
+                router.get("node") or router.get("id"),
+                ago(router.get("connectedSince")),
+                _envoy(router),
+                router.get("accepted", 0),
+                router.get("pending", 0),
+                len(router.get("refused") or []),
+            )
+            for router in routers
+        ],
+        empty="none connected: nothing is served. Start one with 'gatewright router'",
+    )
+    for router in routers:
+        for refused in (router.get("refused") or [])[:5]:
+            lines.append(f"  refused {output.safe(refused.get('resource'))}: {output.safe(refused.get('reason'))}")
+    return lines
+
+
+def _envoy(router: Mapping[str, Any]) -> str:
+    return "connected" if router.get("envoyConnected") or not router.get("relay") else "away"
+
+
+def _artifacts(artifacts: list[Mapping[str, Any]]) -> list[str]:
+    lines = output.grid(
+        ("Name", "Version", "Wanted", "Data plane", "From", "Sync"),
+        [
+            (
+                item.get("handle"),
+                item.get("version"),
+                item.get("desiredState"),
+                (item.get("serving") or {}).get("state"),
+                "control plane" if item.get("origin") == "control_plane" else "here",
+                item.get("controlPlaneSync"),
+            )
+            for item in artifacts
+        ],
+        empty="none",
+    )
+    for item in artifacts:
+        serving = item.get("serving") or {}
+        reason = serving.get("reason")
+        if reason:
+            kept = "its last good version serves" if serving.get("serving_version") else "it serves nothing"
+            lines.append(f"  {output.safe(item.get('handle'))}: {output.safe(reason)} ({kept})")
+        if item.get("controlPlaneSync") == "failed" and item.get("controlPlaneSyncInfo"):
+            lines.append(f"  {output.safe(item.get('handle'))} not sent: {output.safe(item['controlPlaneSyncInfo'])}")
+    return lines
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"  {line}" if line else line for line in lines]
+
+
+def register(app: typer.Typer, panel: str) -> None:
+    """Add the commands; `panel` is their heading in the help."""
+    for command in (status, sync):
+        app.command(rich_help_panel=panel)(command)
