@@ -69,7 +69,8 @@ class Ads:
             },
         )
         self._server = grpc.server(
-            ThreadPoolExecutor(4), options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+            ThreadPoolExecutor(4),
+            options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)],
         )
         self._server.add_generic_rpc_handlers((handler,))
         self.port = self._server.add_insecure_port("127.0.0.1:0")
@@ -107,13 +108,13 @@ class Ads:
             self._send(kind, first=kind not in self._sent)
             self._lock.notify_all()
 
-    def _send(self, kind: str, *, first: bool = False) -> None:
+    def _send(self, kind: str, *, first: bool = False, removals: bool = False) -> None:
         sent = self._sent.setdefault(kind, {})
         state = self._state.get(kind, {})
         wanted = self._wanted.get(kind, set())
         visible = state if kind in (CDS, LDS, SRDS) else {n: r for n, r in state.items() if n in wanted}
         changed = [r for n, r in visible.items() if sent.get(n) != r.version]
-        removed = [n for n in sent if n not in visible]
+        removed = [n for n in sent if n not in visible] if removals else []
         if not changed and not removed and not first:
             return
         self._nonce += 1
@@ -130,7 +131,9 @@ class Ads:
         self._outbox.put(message)
 
     def push(self, resources: Iterable[Any], *, timeout: float = 30, unasked: Iterable[str] = ()) -> list[str]:
-        """Make `resources` the complete state; returns Envoy's refusals. Clusters go first, scopes last.
+        """Make `resources` the complete state; returns Envoy's refusals.
+
+        Clusters go first, scopes last; removals come after that and in reverse.
 
         Waits until Envoy has asked for every type that is there, except the ones in `unasked`.
         """
@@ -146,8 +149,11 @@ class Ads:
                 if kind in self._wanted:
                     self._send(kind)
                     self._wait(lambda: not self._pending, timeout, f"answer {kind}")
+            for kind in reversed(ORDER):
+                if kind in self._wanted:
+                    self._send(kind, removals=True)
+                    self._wait(lambda: not self._pending, timeout, f"answer {kind}")
             return self.refusals[already:]
-
 
     def _wait(self, condition: Any, timeout: float, what: str) -> None:
         if not self._lock.wait_for(condition, timeout):
@@ -157,7 +163,7 @@ class Ads:
 class Envoy:
     """One Envoy process. `push` gives it resources; `admin(path)` reads its admin interface."""
 
-    def __init__(self, directory: Path, *, flags: dict[str, bool] | None = None) -> None:
+    def __init__(self, directory: Path) -> None:
         self.ads = Ads()
         self._log = directory / "envoy.log"
         self._admin_file = directory / "admin.txt"
@@ -213,7 +219,10 @@ class Envoy:
             },
             "layered_runtime": {
                 "layers": [
-                    {"name": "static", "static_layer": {"re2": {"max_program_size": {"error_level": 400}}, **(flags or {})}}
+                    {
+                        "name": "static",
+                        "static_layer": {"re2": {"max_program_size": {"error_level": 400}}},
+                    }
                 ]
             },
         }
@@ -227,6 +236,7 @@ class Envoy:
                 "--concurrency", "1",
                 "--use-dynamic-base-id",
                 "--admin-address-path", str(self._admin_file),
+                "--file-flush-interval-msec", "50",
                 "-l", "warning",
             ],
             stdout=self._output,

@@ -7,7 +7,7 @@ from envoy_site import Site, document, match
 
 @pytest.fixture(scope="module")
 def gateway(site: Site, backend: Backend) -> Site:
-    """Operations of one API share an upstream, so each candidate is told apart by its method-free path: see `chosen`."""
+    """Candidates are two APIs with the same context, told apart by their base paths."""
     url = f"http://127.0.0.1:{backend.port}"
     two = lambda context, first, second, **kw: {  # noqa: E731
         f"{context}a": document(f"/{context}", [first], url=f"{url}/first", **kw),

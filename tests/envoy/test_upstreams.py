@@ -57,9 +57,7 @@ def gateway(site: Site, backend: Backend, other_backend: Backend, silent_port: i
         pool=document(
             "/pool", ["GET /x"], upstream=ref, upstreamDefinitions=[{"name": "pool", "basePath": "/p", **both}]
         ),
-        weighted=document(
-            "/weighted", ["GET /x"], upstream=ref, upstreamDefinitions=[{"name": "pool", **weighted}]
-        ),
+        weighted=document("/weighted", ["GET /x"], upstream=ref, upstreamDefinitions=[{"name": "pool", **weighted}]),
     )
     return site
 
@@ -184,9 +182,7 @@ def _status_within(gateway: Site, path: str, seconds: float) -> int:
     from envoy_harness import raw_request  # noqa: PLC0415
 
     try:
-        return raw_request(
-            gateway.port, f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode(), timeout=seconds
-        ).status
+        return raw_request(gateway.port, f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode(), timeout=seconds).status
     except TimeoutError:
         return 0
 
@@ -212,7 +208,12 @@ def test_weight_zero_takes_an_endpoint_out(gateway: Site) -> None:
 
 @pytest.mark.conforms("DP-060")
 def test_upgrades_are_refused(gateway: Site) -> None:
-    upgrade = [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "eA=="), ("sec-websocket-version", "13")]
+    upgrade = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-key", "eA=="),
+        ("sec-websocket-version", "13"),
+    ]
     assert gateway.get("/bare/foo", headers=upgrade).status == 403
 
 
