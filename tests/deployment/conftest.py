@@ -6,7 +6,7 @@ import pytest
 
 from gatewright.artifacts.templates import Renderer
 from gatewright.artifacts.vhosts import VhostDefaults
-from gatewright.deployment import Caller, Deployments
+from gatewright.deployment import Caller, Deployments, KeyEvent, key_material
 from gatewright.deployment.kinds import RestApiRules
 from gatewright.deployment.serving import ServingBoard
 from gatewright.model.gateway import Gateway, Listener
@@ -95,5 +95,13 @@ def rest_api():
                 "operations": [{"method": "GET", "path": "/items"}, {"method": "GET", "path": "/items/{id}"}],
             },
         }
+
+    return make
+
+
+@pytest.fixture
+def make_key_event():
+    def make(cp_api_id, name="till", *, plain="a key of the control plane", **changed):
+        return KeyEvent(cp_api_id=cp_api_id, name=name, key_hash=key_material.hash_of(plain), **changed)
 
     return make
