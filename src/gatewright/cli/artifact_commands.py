@@ -238,9 +238,3 @@ def _end_with(failures: list[Failure]) -> None:
         output.complain(failure)
     if failures:
         raise failures[0]
-
-
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the commands; `panel` is their heading in the help."""
-    for command in (apply, get, delete):
-        app.command(rich_help_panel=panel)(command)

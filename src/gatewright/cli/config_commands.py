@@ -10,15 +10,7 @@ from gatewright.cli import configuration, output
 from gatewright.cli.options import ConfigFiles, Output, Strict
 from gatewright.cli.output import Format
 
-app = typer.Typer(
-    help="The configuration: effective values, problems, reference.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    add_completion=False,
-)
 
-
-@app.command("show")
 def show(
     prefix: Annotated[
         str,
@@ -50,7 +42,6 @@ def show(
     output.show(data, form, lambda: output.grid(("Key", "Value", "Source"), cells, empty="nothing of that name"))
 
 
-@app.command("check")
 def check(config: ConfigFiles = None, strict: Strict = False, form: Output = Format.TABLE) -> None:
     """Report everything that is wrong or doubtful at once; exit code 1 if a gateway would not start with it.
 
@@ -84,7 +75,6 @@ def check(config: ConfigFiles = None, strict: Strict = False, form: Output = For
         raise typer.Exit(1)
 
 
-@app.command("reference")
 def reference() -> None:
     """Print the reference of all keys (Markdown)."""
     from gatewright.settings.reference import render

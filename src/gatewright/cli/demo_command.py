@@ -34,8 +34,3 @@ def demo(
 
     ports = Ports(http=http_port, management=management_port, hub=hub_port)
     raise typer.Exit(run(ports, once=once, keep=keep))
-
-
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the command; `panel` is its heading in the help."""
-    app.command(rich_help_panel=panel)(demo)

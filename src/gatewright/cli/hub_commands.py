@@ -16,12 +16,6 @@ if TYPE_CHECKING:
     from gatewright.hub.client import HubClient
     from gatewright.hub.views import Change, Deployed, DeploymentView
 
-app = typer.Typer(
-    help="The embedded control plane: gateways, deployments, keys.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    add_completion=False,
-)
 
 Gateways = Annotated[
     list[str] | None,
@@ -30,7 +24,6 @@ Gateways = Annotated[
 Artifact = Annotated[str, typer.Argument(metavar="API", help="Name or id of the API.")]
 
 
-@app.command("start")
 def start(
     data_dir: HubDataDir = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
@@ -78,7 +71,6 @@ def start(
     raise typer.Exit(run(config))
 
 
-@app.command("gateways")
 def list_gateways(
     form: Output = Format.TABLE,
     hub: HubUrl = None,
@@ -102,7 +94,6 @@ def list_gateways(
     output.show(plain(views), form, lambda: output.grid(head, rows, empty=empty))
 
 
-@app.command("register")
 def register(
     gateway: Annotated[str, typer.Argument(metavar="GATEWAY", help="Its name: lower-case letters, digits, hyphens.")],
     display_name: Annotated[str, typer.Option("--display-name", help="Name for people.", show_default=False)] = "",
@@ -148,7 +139,6 @@ def register(
     output.show(answer, form, lambda: output.facts(facts))
 
 
-@app.command("unregister")
 def unregister(
     gateway: Annotated[str, typer.Argument(metavar="GATEWAY", help="Its name.")],
     hub: HubUrl = None,
@@ -161,7 +151,6 @@ def unregister(
     output.line(f"gateway {gateway} is forgotten")
 
 
-@app.command("deploy")
 def deploy(
     api: Annotated[
         str | None, typer.Argument(metavar="API", show_default=False, help="An API that the hub has already.")
@@ -230,7 +219,6 @@ def deploy(
     _show_deployments(*ask(hub, data_dir, token_file, ca_file, question), form, wait=wait)
 
 
-@app.command("undeploy")
 def undeploy(
     api: Artifact,
     gateway: Gateways = None,
@@ -251,7 +239,6 @@ def undeploy(
     _show_deployments(*ask(hub, data_dir, token_file, ca_file, question), form, wait=wait)
 
 
-@app.command("delete")
 def delete(
     api: Artifact,
     hub: HubUrl = None,
@@ -264,7 +251,6 @@ def delete(
     output.line(f"{api} is deleted")
 
 
-@app.command("artifacts")
 def artifacts(
     name: Annotated[
         str | None, typer.Argument(metavar="API", show_default=False, help="Only this one, with its document.")
@@ -296,7 +282,6 @@ def artifacts(
     )
 
 
-@app.command("deployments")
 def list_deployments(
     api: Annotated[str, typer.Option("--api", metavar="API", show_default=False, help="Only of this API.")] = "",
     gateway: Annotated[
@@ -313,7 +298,6 @@ def list_deployments(
     output.show(plain(views), form, lambda: _deployment_table(views))
 
 
-@app.command("watch")
 def watch(
     form: Output = Format.TABLE,
     hub: HubUrl = None,

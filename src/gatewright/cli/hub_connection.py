@@ -3,7 +3,6 @@
 The admin token comes from a file or the environment, never from an argument. Failures of the hub get exit codes.
 """
 
-import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
@@ -83,6 +82,8 @@ def ask(
     question: Callable[["HubClient"], Awaitable[T]],
 ) -> T:
     """Run `question` against the hub that the options mean. Raises Failure."""
+    import asyncio
+
     from gatewright.hub.client import HubClientError
 
     async def run() -> T:

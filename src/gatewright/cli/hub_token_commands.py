@@ -13,7 +13,6 @@ from gatewright.cli.options import Output
 from gatewright.cli.output import Format
 from gatewright.cli.phrases import ago
 
-tokens = typer.Typer(help="Registration tokens of a gateway.", no_args_is_help=True, rich_markup_mode="rich")
 keys = typer.Typer(help="API keys of an API.", no_args_is_help=True, rich_markup_mode="rich")
 
 Gateway = Annotated[str, typer.Argument(metavar="GATEWAY", help="Name of the gateway.")]
@@ -29,7 +28,6 @@ Out = Annotated[
 ]
 
 
-@tokens.command("list")
 def list_tokens(
     gateway: Gateway,
     form: Output = Format.TABLE,
@@ -45,7 +43,6 @@ def list_tokens(
     output.show(plain(views), form, lambda: output.grid(head, rows, empty="no active tokens"))
 
 
-@tokens.command("issue")
 def issue_token(
     gateway: Gateway,
     token_out: Out = None,
@@ -60,7 +57,6 @@ def issue_token(
     _show_token(plain(issued), token_out, form)
 
 
-@tokens.command("rotate")
 def rotate_token(
     gateway: Gateway,
     overlap: Annotated[
@@ -83,7 +79,6 @@ def rotate_token(
     _show_token(plain(issued), token_out, form)
 
 
-@tokens.command("revoke")
 def revoke_token(
     gateway: Gateway,
     token: Annotated[str, typer.Argument(metavar="TOKEN-ID", help="Id of the token, as 'list' shows it.")],
@@ -97,7 +92,6 @@ def revoke_token(
     output.line(f"token {token} of {gateway} is revoked")
 
 
-@keys.command("list")
 def list_keys(
     api: Api,
     form: Output = Format.TABLE,
@@ -116,7 +110,6 @@ def list_keys(
     output.show(plain(views), form, lambda: output.grid(head, rows, empty="no keys"))
 
 
-@keys.command("issue")
 def issue_key(
     api: Api,
     name: Annotated[
@@ -147,7 +140,6 @@ def issue_key(
         output.note("The key is not kept in plain and cannot be shown again.")
 
 
-@keys.command("revoke")
 def revoke_key(
     api: Api,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the key.")],

@@ -24,15 +24,7 @@ ExpiresIn = Annotated[
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SERVING_TIMEOUT_S = 15.0
 
-app = typer.Typer(
-    help="API keys of an API, made at the gateway.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    add_completion=False,
-)
 
-
-@app.command("create")
 def create(
     api: Api,
     name: Annotated[str, typer.Option("--name", "-n", help="Name; made up when there is none.")] = "",
@@ -72,7 +64,6 @@ def create(
         _show_new(client, _post(client, f"/rest-apis/{segment(api)}/api-keys", body, api), form)
 
 
-@app.command("list")
 def list_keys(
     api: Api,
     form: Output = Format.TABLE,
@@ -88,7 +79,6 @@ def list_keys(
         show_keys(client, api, form)
 
 
-@app.command("regenerate")
 def regenerate(
     api: Api,
     name: Name,
@@ -110,7 +100,6 @@ def regenerate(
         _show_new(client, _post(client, path, body, f"{api}/{name}"), form)
 
 
-@app.command("revoke")
 def revoke(
     api: Api,
     name: Name,

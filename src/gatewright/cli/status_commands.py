@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import typer
-
 from gatewright.cli import options, output
 from gatewright.cli.options import AdminServer, CaFile, DataDir, Output, PasswordFile, Server, User
 from gatewright.cli.output import Format
@@ -174,9 +172,3 @@ def _artifacts(artifacts: list[Mapping[str, Any]]) -> list[str]:
 
 def _indented(lines: list[str]) -> list[str]:
     return [f"  {line}" if line else line for line in lines]
-
-
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the commands; `panel` is their heading in the help."""
-    for command in (status, sync):
-        app.command(rich_help_panel=panel)(command)
