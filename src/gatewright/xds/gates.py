@@ -52,17 +52,32 @@ class Gates:
         """None: go ahead."""
         if sub.type_url in USERS_OF_CLUSTERS:
             return self._routes(sub, name, now)
+        if sub.type_url == CLUSTER:
+            return self._first_clusters(sub, name, now)
         if sub.type_url == LISTENER and sub.answered and (self._clusters.dirty or self._clusters.flights):
             return self._wait(sub, name, self._limits.warm_wait_s, now)
         return None
 
+    def _first_clusters(self, sub: Subscription, name: str, now: float) -> Shut | None:
+        """Envoy asks for listeners only when all clusters of the first answer are warm: send the others after that.
+
+        Otherwise one name that does not resolve keeps a starting router closed for more than a minute (measured).
+        """
+        if sub.claimed or self._subs[LISTENER].started:
+            return None
+        resource = self._snapshot.get((CLUSTER, name))
+        if resource is None or not warms_up(resource):
+            return None
+        return self._wait(sub, name, self._limits.warm_wait_s, now)
+
     def _routes(self, sub: Subscription, name: str, now: float) -> Shut | None:
         patience = 0.0
+        first = not sub.answered
         for cluster in self._snapshot.needs((sub.type_url, name)):
             wait, why = self._cluster(cluster)
             if why is not None:
                 return Shut(f"its cluster {cluster} was refused: {why}")
-            patience = max(patience, wait)
+            patience = max(patience, min(wait, self._limits.warm_wait_s) if first else wait)
         if not patience:
             sub.waiting_since.pop(name, None)
             return None

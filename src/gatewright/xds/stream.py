@@ -8,6 +8,7 @@ An Envoy's answer to a response is its word on the resources. A relay answers at
 made of each resource; towards it nothing is held back, because it does the same again towards its Envoy.
 """
 
+import secrets
 from collections.abc import Iterable
 from typing import Final
 
@@ -28,6 +29,7 @@ from gatewright.xds.keys import (
 from gatewright.xds.limits import Limits
 from gatewright.xds.outcomes import MAX_REASON, Accepted, Outcome, Refused, Report
 from gatewright.xds.reports import REPORT, SYNCED, read_report
+from gatewright.xds.salt import salted
 from gatewright.xds.snapshot import Snapshot
 from gatewright.xds.subscription import ANY, Flight, Refusal, Subscription
 
@@ -46,6 +48,7 @@ class Stream:
         self._use = ClusterUse()
         self._gates = Gates(snapshot, self._subs, self._limits)
         self._nonces = 0
+        self._salt = secrets.token_hex(4)
         self._outcomes: list[Outcome] = []
         self._reports: list[Report] = []
         self._retries: set[ResourceKey] = set()
@@ -130,10 +133,11 @@ class Stream:
         if not sub.started or not (sub.dirty or sub.suspects or not sub.answered) or not self._window(sub, now):
             return None
         chosen = self._next_suspects(sub)
+        salt = bool(chosen) or sub.claimed
         if not chosen:
             chosen, held_back = self._choose(sub, now)
             # The listener opens with its first scopes: better a moment later than with APIs missing.
-            if held_back and not sub.answered:
+            if held_back and sub.type_url == SCOPE and not sub.answered:
                 return None
         if not chosen and sub.answered:
             return None
@@ -142,7 +146,7 @@ class Stream:
             needs = self._needs(sub, resource.name)
             self._use.sending(needs)
             puts[resource.name] = (resource.version, needs)
-        return self._launch(sub, Flight(self._nonce(), now, puts), chosen)
+        return self._launch(sub, Flight(self._nonce(), now, puts), chosen, salt=salt)
 
     def _choose(self, sub: Subscription, now: float) -> tuple[list[Resource], bool]:
         """Resources for the next response, and whether others must wait for something first."""
@@ -250,9 +254,10 @@ class Stream:
         return self._reached(sub.flights[sub.flying[name]].sent_at + self._limits.patience_s, now)
 
     def _launch(
-        self, sub: Subscription, flight: Flight, resources: list[Resource]
+        self, sub: Subscription, flight: Flight, resources: list[Resource], *, salt: bool = False
     ) -> discovery_pb2.DeltaDiscoveryResponse:
         sub.launch(flight)
+        grain = f"{self._salt}.{flight.nonce}" if salt and not self._relay else ""
         return discovery_pb2.DeltaDiscoveryResponse(
             type_url=sub.type_url,
             nonce=flight.nonce,
@@ -261,7 +266,7 @@ class Stream:
                 discovery_pb2.Resource(
                     name=resource.name,
                     version=resource.version,
-                    resource=any_pb2.Any(type_url=resource.type_url, value=resource.body),
+                    resource=any_pb2.Any(type_url=resource.type_url, value=salted(resource, grain)),
                 )
                 for resource in resources
             ],
