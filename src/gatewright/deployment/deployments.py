@@ -313,6 +313,10 @@ class Deployments:
             lambda connection: api_keys.of_artifact(connection, self._gateway_id, artifact_id)
         )
 
+    async def active_keys(self) -> Keys:
+        """The active keys of all artifacts, expired ones among them; in no order."""
+        return await self._store.read(lambda connection: api_keys.active(connection, self._gateway_id))
+
     async def mark_pushed(
         self, uuid: str, status: SyncStatus, cp_artifact_id: str | None = None, info: str | None = None
     ) -> None:

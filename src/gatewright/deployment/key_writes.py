@@ -243,6 +243,7 @@ def _event_row(
         key_hash=key_hash,
         masked_key=event.masked_key or "********",
         source="external",
+        origin="control_plane",
         issuer=_text(event.issuer) or (existing.issuer if existing else None),
         external_ref_id=_text(event.external_ref_id) or (existing.external_ref_id if existing else None),
         created_by=(existing.created_by if existing else None) or event.user_id or "system",

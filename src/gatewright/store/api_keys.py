@@ -19,6 +19,7 @@ _COLUMN_OF = {
     "masked_key": "masked_api_key",
     "status": "status",
     "source": "source",
+    "origin": "origin",
     "issuer": "issuer",
     "external_ref_id": "external_ref_id",
     "created_by": "created_by",

@@ -205,6 +205,8 @@ class Store:
                 return
             batch[0].error = self._outcome(problem)
         else:
+            if self.problem is not None:
+                _log.info("the store is available again")
             self.problem = None
         self._answer(batch)
 

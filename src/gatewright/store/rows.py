@@ -46,7 +46,8 @@ class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
 class ApiKeyRow(msgspec.Struct, frozen=True, kw_only=True):
     """A stored API key: only its hash (lower-case hex SHA-256 of the trimmed key) and its mask.
 
-    `api_id` is the local UUID of the artifact. An expired key keeps the status `active`, as in the original.
+    `api_id` is the local UUID of the artifact. An expired key keeps the status `active`, as in the original. `source`
+    says where the value was made, `origin` who manages the key: a list of the control plane speaks only for its own.
     """
 
     uuid: str
@@ -56,6 +57,7 @@ class ApiKeyRow(msgspec.Struct, frozen=True, kw_only=True):
     masked_key: str
     status: KeyStatus = "active"
     source: KeySource = "local"
+    origin: Origin = "gateway_api"
     issuer: str | None = None
     external_ref_id: str | None = None
     created_by: str = "system"

@@ -127,6 +127,7 @@ api_keys = Table(
     Column("updated_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("source", String(64), nullable=False),
+    Column("origin", String(20), nullable=False),
     Column("external_ref_id", String(255)),
     Column("issuer", String(255)),
     UniqueConstraint("gateway_id", "artifact_uuid", "name"),

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("origin", sa.String(length=20), nullable=False),
         sa.Column("external_ref_id", sa.String(length=255), nullable=True),
         sa.Column("issuer", sa.String(length=255), nullable=True),
         sa.PrimaryKeyConstraint("gateway_id", "api_key", name=op.f("pk_api_keys")),
