@@ -86,9 +86,15 @@ def test_an_unusable_whole_is_refused(archive: bytes, code: WireFault) -> None:
 def test_answer_counts_add_up_and_only_three_members_are_read() -> None:
     answer = imports.encode_import_answer(
         {
-            "good": imports.ImportResult(id="cp-1", status="deployed", created_at=AT, updated_at=AT, deployed_at=AT),
+            "good": imports.ImportResult(
+                id="cp-1", status="deployed", origin="gateway_api", created_at=AT, updated_at=AT, deployed_at=AT
+            ),
             "bad": imports.ImportResult(
-                status="failed", created_at=ZERO_TIME, updated_at=ZERO_TIME, error="PROJECT_NOT_FOUND: no"
+                status="failed",
+                origin="gateway_api",
+                created_at=ZERO_TIME,
+                updated_at=ZERO_TIME,
+                error="PROJECT_NOT_FOUND: no",
             ),
         },
     )

@@ -238,11 +238,15 @@ def _since(request: Request, name: str, complaint: str) -> Timestamp | None:
 
 
 async def _import_parts(request: Request) -> tuple[bytes, str]:
-    """The archive and the announced number of a multipart push. ApiError 400, 413."""
+    """The archive and the announced number of a multipart push. ApiError 400."""
     content_type = request.headers.get("content-type", "")
     if not content_type.startswith("multipart/form-data"):
         raise ApiError(400, "VALIDATION_FAILED", "Expected a multipart/form-data body")
-    body = await read_body(request, MAX_ZIP_BYTES + _MULTIPART_OVERHEAD)
+    try:
+        body = await read_body(request, MAX_ZIP_BYTES + _MULTIPART_OVERHEAD)
+    except ApiError as error:
+        # The original knows only 400 here, and gateways may tell the two apart.
+        raise ApiError(400 if error.status == 413 else error.status, error.code, error.message) from None
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body

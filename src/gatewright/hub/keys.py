@@ -23,6 +23,7 @@ from gatewright.wire.times import Timestamp
 KEY_PREFIX: Final = "apip_"
 MAX_ACTIVE_KEYS: Final = 10_000
 """Per artifact; each deployment announces all of them."""
+MAX_TEXT: Final = 200
 
 _NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 _ACTIVE_OF = select(api_keys).where(api_keys.c.artifact_id == bindparam("artifact"), api_keys.c.status == ACTIVE)
@@ -152,6 +153,11 @@ def _checked(unit: Unit, wanted: KeyRequest, name: str) -> int | None:
     expires_at: int | None = None
     if not 3 <= len(name) <= 63 or _NAME.fullmatch(name) is None:
         problems.append("name: must have 3 to 63 characters of a-z and 0-9, parts joined by - or _")
+    problems.extend(
+        f"{member}: may have {MAX_TEXT} characters at most"
+        for member, value in (("issuer", wanted.issuer), ("createdBy", wanted.created_by))
+        if len(value) > MAX_TEXT
+    )
     if wanted.expires_at:
         try:
             expires_at = Timestamp.parse(wanted.expires_at).unix_ms

@@ -86,7 +86,11 @@ def process(
                 results[dpid] = _take_over(unit, gateway_id, entry, projects)
         except _RefusedError as refusal:
             results[dpid] = ImportResult(
-                status=STATUS_FAILED, created_at=ZERO_TIME, updated_at=ZERO_TIME, error=str(refusal)
+                status=STATUS_FAILED,
+                origin=ORIGIN_GATEWAY,
+                created_at=ZERO_TIME,
+                updated_at=ZERO_TIME,
+                error=str(refusal),
             )
     return results
 
@@ -248,6 +252,7 @@ def _result(artifact_id: str, entry: ImportEntry, source: _Source) -> ImportResu
     return ImportResult(
         id=artifact_id,
         status=entry.status,
+        origin=ORIGIN_GATEWAY,
         created_at=entry.created_at or zero,
         updated_at=entry.updated_at or zero,
         deployed_at=entry.deployed_at,

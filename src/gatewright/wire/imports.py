@@ -57,7 +57,7 @@ class ImportResult(Sparse, frozen=True, kw_only=True):
 
     id: str = ""
     status: str
-    origin: str = ORIGIN_GATEWAY
+    origin: str
     created_at: Timestamp
     updated_at: Timestamp
     deployed_at: Timestamp | None = None
