@@ -9,7 +9,7 @@ import pytest
 from gatewright.artifacts.policies import PolicyCatalogue
 from gatewright.artifacts.templates import Renderer
 from gatewright.artifacts.vhosts import VhostDefaults
-from gatewright.deployment import Caller, KeyRequest
+from gatewright.deployment import Caller, KeyRequest, placement
 from gatewright.deployment.credentials import Credentials
 from gatewright.deployment.data_plane import Routers
 from gatewright.deployment.kinds import RestApiRules
@@ -71,6 +71,7 @@ class Plane:
     """A snapshot with its routers and the rollout that fills it."""
 
     def __init__(self, store, rules, gateway, clock, board):
+        self.gateway, self.clock = gateway, clock
         self.snapshot = Snapshot()
         self.routers = Routers(Delivery(self.snapshot))
         self.router = Router("r1", self.snapshot, self.routers)
@@ -400,6 +401,40 @@ async def test_nobody_is_blamed_while_no_router_answers(deployments, plane, rest
         plane.router.disconnect()
         await asyncio.sleep(0.1)
         assert [deployments.status(row.uuid).state for row in rows] == ["stored", "stored"]
+
+
+async def test_an_api_that_cannot_be_rendered_harms_no_other(deployments, plane, rest_api, monkeypatch, store):
+    """A fault of the renderer itself, in a batch and at the start."""
+    render = placement.render_changes
+
+    def faulty(index, touched, **options):
+        if any("/poison" in route.path.value for api in index.apis() for route in api.routes):
+            raise RuntimeError("a fault of the renderer")
+        return render(index, touched, **options)
+
+    def faulty_all(index, **options):
+        faulty(index, None, **options) if index.apis() else None
+        return render_all(index, **options)
+
+    render_all = placement.render_all
+    async with plane.running():
+        stored = await create(deployments, rest_api("orders"))
+        await deployments.served(stored.change, 5)
+        monkeypatch.setattr(placement, "render_changes", faulty)
+        document = rest_api("orders")
+        document["spec"]["operations"][0]["path"] = "/poison"
+        bad, good = await asyncio.gather(
+            update(deployments, "orders", document), create(deployments, rest_api("bills"))
+        )
+        assert (await deployments.served(good.change, 5)).state == "served"
+        assert (await deployments.served(bad.change, 5)).state == "refused"
+        status = deployments.status(stored.row.uuid)
+        assert (status.state, status.code) == ("quarantined", "INTERNAL_ERROR")
+        assert b"poison" not in plane.held("/orders")
+    monkeypatch.setattr(placement, "render_all", faulty_all)
+    again = Plane(store, next(iter(plane.rollout._kinds.values())), plane.gateway, plane.clock, ServingBoard())
+    async with again.running():
+        assert "/bills" in again.scopes()
 
 
 # -- form, bulk ----------------------------------------------------------------------------------------------------

@@ -76,22 +76,31 @@ class Placement:
         self._leaving: asyncio.TimerHandle | None = None
 
     async def load(self, apis: Iterable[Api]) -> None:
-        """The complete state, in one update."""
+        """The complete state, in one update. Raises what rendering raises; then nothing has changed."""
         async with self._lock:
-            self.index = ScopeIndex(apis)
-            resources = await asyncio.to_thread(
-                render_all, self.index, credentials=self._credentials, gateway=self._gateway
-            )
+            index = ScopeIndex(apis)
+            resources = await asyncio.to_thread(render_all, index, credentials=self._credentials, gateway=self._gateway)
+            self.index = index
             self._snapshot.apply(resources)
 
     async def place(self, wanted: Mapping[str, Api | None]) -> dict[str, Placed]:
-        """Put these APIs in (None: take them out); per API, the resources that a router must accept for it."""
+        """Put these APIs in (None: take them out); per API, the resources that a router must accept for it.
+
+        Raises what rendering raises; then nothing has changed.
+        """
         async with self._lock:
             before = {api_id: self.resources_of(api_id) for api_id in wanted}
             self._note_accepted(before)
+            models = {api_id: self.index.get(api_id) for api_id in wanted}
             touched = _merged([self.index.apply(api_id, api) for api_id, api in wanted.items()])
             if touched != Touched():
-                self._apply(await self._rendered(touched))
+                try:
+                    changes = await self._rendered(touched)
+                except BaseException:
+                    for api_id, api in models.items():
+                        self.index.apply(api_id, api)
+                    raise
+                self._apply(changes)
             after = {api_id: self.resources_of(api_id) for api_id in wanted}
         return {
             api_id: Placed(keys, tuple(key for key in before[api_id] if key not in keys))

@@ -57,8 +57,15 @@ class Quarantine:
                 self._placement.good[uuid] = msgspec.convert(plain, Api)
 
     async def add(self, uuid: str, problem: Rolled) -> None:
-        """Record it, and keep what serves over a restart."""
+        """Keep what serves over a restart, then say so."""
         serving = self._placement.index.get(uuid)
+        if serving is not None:
+            model = msgspec.to_builtins(serving)
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.write(
+                    lambda connection: last_good.keep(connection, self._store.gateway_id, uuid, model)
+                )
+                self._kept.add(uuid)
         self._board.put(
             uuid,
             msgspec.structs.replace(
@@ -67,12 +74,6 @@ class Quarantine:
                 resources=self._placement.resources_of(uuid),
             ),
         )
-        if serving is None:
-            return
-        model = msgspec.to_builtins(serving)
-        with contextlib.suppress(StoreUnavailable):
-            await self._store.write(lambda connection: last_good.keep(connection, self._store.gateway_id, uuid, model))
-            self._kept.add(uuid)
 
     def retriable(self) -> list[str]:
         """Artifacts that did not compile: the cause may be gone without a new version (a secret, a policy)."""
@@ -101,8 +102,12 @@ class Quarantine:
             while self._refusals:
                 key = next(iter(self._refusals))
                 version, words = self._refusals.pop(key)
-                if self._placement.version(key) == version:
+                if self._placement.version(key) != version:
+                    continue
+                try:
                     await self._look_into(key, words)
+                except Exception:  # noqa: BLE001 - the next refusal must be looked into all the same
+                    _log.exception("a refusal could not be looked into", resource=key[1])
 
     async def _look_into(self, key: ResourceId, words: str) -> None:
         if self._isolation is None:

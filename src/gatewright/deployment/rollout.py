@@ -34,7 +34,7 @@ _GROUP = 32
 _FEED_PAGE = 1000
 _SLICE_S = 0.02
 _RETRY_S = 30.0
-_STORE_RETRY_S = 1.0
+_RETRY_PAUSE_S = 1.0
 _REMEMBERED_DELETIONS = 1000
 _PRUNE_EVERY_S = 3600.0
 _KEEP_CHANGES = 10_000
@@ -102,7 +102,7 @@ class Rollout:
             if api is not None:
                 apis.append(api)
             await pause()
-        await self.placement.load(apis)
+        await self._load_models(apis, failed)
         for row in rows:
             if row.uuid in failed:
                 await self._quarantine.add(row.uuid, failed[row.uuid])
@@ -111,6 +111,17 @@ class Rollout:
             await pause()
         self._board.all_done(self._seq)
         self._quarantine.count()
+
+    async def _load_models(self, apis: list[Api], failed: dict[str, Rolled]) -> None:
+        """All at once; one that cannot be rendered is left out, whatever that costs in time."""
+        try:
+            await self.placement.load(apis)
+        except Exception:  # noqa: BLE001 - an artifact must not keep the gateway from starting
+            _log.exception("not everything can be rendered; artifacts are now loaded one by one")
+            await self.placement.load([])
+            for api in apis:
+                _, problem = await self._place({api.api_id: api})
+                failed.update(problem)
 
     def _read_everything(
         self, connection: Connection
@@ -147,7 +158,10 @@ class Rollout:
                 await self._step()
             except StoreUnavailable as problem:
                 _log.warning("the change feed cannot be read; traffic goes on", error=str(problem))
-                await asyncio.sleep(_STORE_RETRY_S)
+                await asyncio.sleep(_RETRY_PAUSE_S)
+            except Exception:  # noqa: BLE001 - nobody else would carry changes to the routers
+                _log.exception("a step of the rollout failed; the next one is tried")
+                await asyncio.sleep(_RETRY_PAUSE_S)
 
     async def _step(self) -> None:
         """One piece of work, the most urgent first."""
@@ -250,7 +264,8 @@ class Rollout:
             if row is None:
                 self._credentials.remove_api(uuid)
             await pause()
-        placed = await self.placement.place(wanted)
+        placed, unrendered = await self._place(wanted)
+        failed |= unrendered
         for uuid, where in placed.items():
             self._placed(uuid, rows.get(uuid), where)
         for uuid, problem in failed.items():
@@ -260,6 +275,24 @@ class Rollout:
             self._board.done(uuid, "keys", self._keys_behind.pop(uuid, 0))
             self._count(change)
         self._quarantine.count()
+
+    async def _place(self, wanted: Mapping[str, Api | None]) -> tuple[dict[str, Placed], dict[str, Rolled]]:
+        """Into the snapshot; what cannot be rendered comes back as quarantined and takes nothing else along."""
+        try:
+            return await self.placement.place(wanted), {}
+        except Exception as problem:  # noqa: BLE001 - whatever it is, it concerns one of these only
+            if len(wanted) > 1:
+                placed: dict[str, Placed] = {}
+                failed: dict[str, Rolled] = {}
+                for uuid, api in wanted.items():
+                    one, other = await self._place({uuid: api})
+                    placed |= one
+                    failed |= other
+                return placed, failed
+            (uuid,) = wanted
+            _log.exception("an artifact cannot be rendered", artifact=uuid)
+            reason = f"{type(problem).__name__} while rendering; see the log"
+            return {}, {uuid: Rolled("quarantined", self._clock(), code="INTERNAL_ERROR", reason=reason)}
 
     def _compiled(self, row: ArtifactRow) -> Api | Rolled | None:
         """The model; None when it is not to be served; a quarantined status when it does not compile."""
