@@ -1,13 +1,18 @@
 """Questions and orders to Envoy's admin interface, over its Unix socket or TCP. Bounded in time and size."""
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import httpx2
 
+from gatewright.xds.outcomes import ClusterStates
+
 TIMEOUT_S: Final = 2.0
+NAMES_PER_QUESTION: Final = 10
 _BASE: Final = "http://envoy"
 
 
@@ -49,10 +54,23 @@ class EnvoyAdmin:
         found = json.loads(text).get("stats", [])
         return {stat["name"]: stat["value"] for stat in found if isinstance(stat.get("value"), int)}
 
-    async def warming_clusters(self) -> frozenset[str]:
-        """Clusters that Envoy knows but does not use yet."""
-        text = await self._get("/config_dump", resource="dynamic_warming_clusters")
-        return frozenset(_names(json.loads(text)))
+    async def clusters(self, names: Sequence[str]) -> ClusterStates | None:
+        """Which of these clusters are in use, and which are warming; None when Envoy does not answer."""
+        try:
+            warming = await self._versions("dynamic_warming_clusters", "")
+            active: dict[str, str] = {}
+            for at in range(0, len(names), NAMES_PER_QUESTION):
+                asked = "|".join(map(re.escape, names[at : at + NAMES_PER_QUESTION]))
+                active.update(await self._versions("dynamic_active_clusters", f"^({asked})$"))
+        except (AdminUnavailable, ValueError):
+            return None
+        return ClusterStates(active=active, warming=warming)
+
+    async def _versions(self, resource: str, pattern: str) -> dict[str, str]:
+        query = {"name_regex": pattern} if pattern else {}
+        dump = json.loads(await self._get("/config_dump", resource=resource, **query))
+        entries = [entry for entry in dump.get("configs", []) if "name" in entry.get("cluster", {})]
+        return {entry["cluster"]["name"]: str(entry.get("version_info", "")) for entry in entries}
 
     async def active_requests(self) -> int:
         """Requests of clients that are being answered at this moment."""
@@ -88,10 +106,6 @@ class EnvoyAdmin:
             raise AdminUnavailable(f"{path}: {error}") from error
         if response.status_code != 200:
             raise AdminUnavailable(f"{path}: {response.status_code} {response.text[:200]}")
-
-
-def _names(dump: Any) -> list[str]:  # noqa: ANN401 - Envoy's JSON
-    return [entry["cluster"]["name"] for entry in dump.get("configs", []) if "name" in entry.get("cluster", {})]
 
 
 def _bracketed(host: str) -> str:

@@ -35,7 +35,6 @@ class Gates:
         self._clusters = subs[CLUSTER]
         self._limits = limits
         self.warming: frozenset[str] | None = None
-        self.stalled = False
         self.wake_at: float | None = None
         self._overdue = False
 
@@ -43,7 +42,6 @@ class Gates:
         """Start a round."""
         oldest = self._clusters.oldest_flight()
         self._overdue = oldest is not None and now - oldest.sent_at >= self._limits.patience_s
-        self.stalled = False
         self.wake_at = None
         if oldest is None:
             self.warming = None
@@ -96,9 +94,8 @@ class Gates:
             return 0.0, refusal.reason
         if name not in clusters.flying or not self._overdue:
             return self._limits.warm_wait_s, None
-        self.stalled = True
         if self.warming is not None:
-            return (self._limits.known_warm_wait_s if name in self.warming else 0.0), None
+            return (self._limits.known_warm_wait_s if name in self.warming else self._limits.warm_wait_s), None
         return (self._limits.warm_wait_s if warms_up(resource) else 0.0), None
 
     def _wait(self, sub: Subscription, name: str, seconds: float, now: float) -> Shut | None:

@@ -28,3 +28,4 @@ class Limits(msgspec.Struct, frozen=True):
     claims_grace_s: float = 5.0
     retry_first_s: float = 1.0
     retry_max_s: float = 30.0
+    curiosity: int = 50

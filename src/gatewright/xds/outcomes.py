@@ -46,3 +46,10 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     envoy: bool
     fresh: bool = False
     outcomes: tuple[Outcome, ...] = ()
+
+
+class ClusterStates(msgspec.Struct, frozen=True):
+    """What an Envoy uses (`active`) and what it is still preparing (`warming`): versions by name."""
+
+    active: dict[str, str]
+    warming: dict[str, str]

@@ -5,7 +5,7 @@ One task reads, one writes; both only feed the machine. Nothing here waits for a
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -17,7 +17,7 @@ from gatewright.observability.logging import get_logger
 from gatewright.xds.delivery import Observer
 from gatewright.xds.limits import Limits
 from gatewright.xds.metrics import REQUESTS
-from gatewright.xds.outcomes import Node
+from gatewright.xds.outcomes import ClusterStates, Node
 from gatewright.xds.snapshot import Snapshot
 from gatewright.xds.stream import Stream
 
@@ -35,8 +35,8 @@ MAX_PATH: Final = 100
 PROBE_INTERVAL_S: Final = 0.2
 HELLO_TIMEOUT_S: Final = 30.0
 
-WarmingProbe: TypeAlias = Callable[[], Awaitable[frozenset[str] | None]]
-"""Names of the clusters that the router's Envoy is still warming; None when that cannot be said."""
+ClusterProbe: TypeAlias = Callable[[Sequence[str]], Awaitable[ClusterStates | None]]
+"""Asks the Envoy of a router about clusters by name; None when it does not say."""
 
 _OPTIONS: Final = [
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
@@ -68,7 +68,7 @@ class AdsServer:
         observer: Observer,
         *,
         limits: Limits | None = None,
-        probe: WarmingProbe | None = None,
+        probe: ClusterProbe | None = None,
     ) -> None:
         self._snapshot = snapshot
         self._observer = observer
@@ -170,7 +170,7 @@ class _Session:
         observer: Observer,
         name: str,
         stream: Stream,
-        probe: WarmingProbe | None,
+        probe: ClusterProbe | None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._observer = observer
@@ -250,13 +250,16 @@ class _Session:
             self._observer.reported(self._name, report)
 
     def _look_for_warming(self) -> None:
-        if self._probe is not None and self._stream.curious and (self._probing is None or self._probing.done()):
-            self._probing = asyncio.create_task(self._ask(self._probe))
+        if self._probe is None or (self._probing is not None and not self._probing.done()):
+            return
+        names = self._stream.curious_about(self._loop.time())
+        if names:
+            self._probing = asyncio.create_task(self._ask(self._probe, names))
 
-    async def _ask(self, probe: WarmingProbe) -> None:
-        warming = await probe()
-        if warming is not None:
-            self._stream.warming(warming)
+    async def _ask(self, probe: ClusterProbe, names: list[str]) -> None:
+        states = await probe(names)
+        if states is not None:
+            self._stream.observed(states)
             self._news.set()
         await asyncio.sleep(PROBE_INTERVAL_S)
         self._news.set()

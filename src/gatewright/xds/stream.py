@@ -16,7 +16,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import any_pb2
 
 from gatewright.envoy.resource import CLUSTER, LISTENER, ROUTES, SCOPE, Resource
-from gatewright.xds.blame import named, transient
+from gatewright.xds.answers import Answers
 from gatewright.xds.cluster_use import ClusterUse
 from gatewright.xds.gates import Gates
 from gatewright.xds.keys import (
@@ -27,7 +27,8 @@ from gatewright.xds.keys import (
     ResourceKey,
 )
 from gatewright.xds.limits import Limits
-from gatewright.xds.outcomes import MAX_REASON, Accepted, Outcome, Refused, Report
+from gatewright.xds.needs import warms_up
+from gatewright.xds.outcomes import ClusterStates, Outcome, Report
 from gatewright.xds.reports import REPORT, SYNCED, read_report
 from gatewright.xds.salt import salted
 from gatewright.xds.snapshot import Snapshot
@@ -46,13 +47,11 @@ class Stream:
         self._started_at = now
         self._subs = {type_url: Subscription(type_url) for type_url in PUT_ORDER}
         self._use = ClusterUse()
+        self._answers = Answers(self._subs, self._use, self._limits, relay=relay)
         self._gates = Gates(snapshot, self._subs, self._limits)
         self._nonces = 0
         self._salt = secrets.token_hex(4)
-        self._outcomes: list[Outcome] = []
         self._reports: list[Report] = []
-        self._retries: set[ResourceKey] = set()
-        self._listeners_changed_at = float("-inf")
         self._synced = False
         self.wake_at: float | None = None
 
@@ -73,9 +72,11 @@ class Stream:
             self._resubscribe(sub, request)
         if request.response_nonce and (flight := sub.land(request.response_nonce)) is not None:
             if request.HasField("error_detail"):
-                self._nacked(sub, flight, request.error_detail.message or "refused without a reason", now)
+                self._answers.nacked(sub, flight, request.error_detail.message or "refused without a reason", now)
             else:
-                self._acked(sub, flight, now)
+                self._answers.acked(sub, flight, now)
+            if sub.type_url == CLUSTER:
+                self._look_again_at_blocked()
 
     def changed(self, keys: Iterable[ResourceKey]) -> None:
         """These keys of the snapshot are different now."""
@@ -87,18 +88,28 @@ class Stream:
             if type_url == CLUSTER:
                 self._look_again_at_blocked()
 
-    def warming(self, names: frozenset[str]) -> None:
-        """Exactly these clusters of the router are still warming; all others that it was sent can be used."""
-        self._gates.warming = names
+    def observed(self, states: ClusterStates) -> None:
+        """What the router's Envoy says of clusters otherwise than in its answers, which it withholds."""
+        self._gates.warming = frozenset(states.warming)
+        for flight in tuple(self._subs[CLUSTER].flights.values()):
+            for name, (version, _) in flight.puts.items():
+                if states.active.get(name) == version:
+                    self._answers.believe(name, version)
 
-    @property
-    def curious(self) -> bool:
-        """Whether something waits for clusters whose answers are withheld, so that `warming` would help."""
-        return self._gates.stalled
+    def curious_about(self, now: float) -> list[str]:
+        """Clusters whose answers have been withheld for so long that `observed` would help."""
+        clusters = self._subs[CLUSTER]
+        oldest = clusters.oldest_flight()
+        if self._relay or oldest is None:
+            return []
+        if not self._reached(oldest.sent_at + self._limits.patience_s, now):
+            return []
+        names = (name for flight in clusters.flights.values() for name in flight.puts if name not in clusters.held)
+        return list(dict.fromkeys(names))[: self._limits.curiosity]
 
     def outcomes(self) -> list[Outcome]:
         """What the router made of resources since the last call, in the order it happened."""
-        outcomes, self._outcomes = self._outcomes, []
+        outcomes, self._answers.outcomes = self._answers.outcomes, []
         return outcomes
 
     def reports(self) -> list[Report]:
@@ -114,6 +125,7 @@ class Stream:
         if not self._snapshot.loaded:
             return None
         self._gates.begin(now)
+        self._presume(now)
         self._look_again_at_retries(now)
         for type_url in PUT_ORDER:
             sub = self._subs[type_url]
@@ -175,7 +187,7 @@ class Stream:
             return False
         sub.leaving.pop(name, None)
         if name not in sub.flying and sub.held.get(name) == resource.version:
-            self._already_held(sub, name, resource.version)
+            self._answers.already_held(sub, name, resource.version, self._needs(sub, name))
             return False
         if sub.flying_version(name) == resource.version or _suspected(sub, name, resource.version):
             return False
@@ -193,9 +205,7 @@ class Stream:
             return True
         if gate.why is None:
             return None
-        self._outcomes.append(Refused((sub.type_url, name), resource.version, gate.why[:MAX_REASON]))
-        sub.blocked[name] = None
-        sub.waiting_since.pop(name, None)
+        self._answers.blocked(sub, name, resource.version, gate.why)
         return False
 
     def _next_suspects(self, sub: Subscription) -> list[Resource]:
@@ -234,7 +244,7 @@ class Stream:
             listeners = self._subs[LISTENER]
             if listeners.dirty or listeners.flights:
                 return False
-            return self._reached(self._listeners_changed_at + self._limits.settling_s, now)
+            return self._reached(self._answers.listeners_changed_at + self._limits.settling_s, now)
         return True
 
     def _removable(self, sub: Subscription, name: str) -> bool:
@@ -315,78 +325,19 @@ class Stream:
                 sub.asked.add(name)
                 sub.dirty[name] = None
 
-    # -- answers ---------------------------------------------------------------------------------------------------
-
-    def _acked(self, sub: Subscription, flight: Flight, now: float) -> None:
-        for name, (version, needs) in flight.puts.items():
-            self._accept(sub, name, version, needs)
-        self._removed(sub, flight)
-        if sub.type_url == LISTENER and (flight.puts or flight.removals):
-            self._listeners_changed_at = now
-        if sub.type_url == CLUSTER:
-            self._look_again_at_blocked()
-
-    def _nacked(self, sub: Subscription, flight: Flight, text: str, now: float) -> None:
-        """A response can be refused although Envoy applied the good resources in it: find the bad ones."""
-        self._removed(sub, flight)
-        suspects = {name: version for name, (version, _) in flight.puts.items()}
-        blamed = list(suspects) if len(suspects) == 1 else named(sub.type_url, text, suspects)
-        if blamed:
-            for name, (version, needs) in flight.puts.items():
-                if name in blamed:
-                    self._refuse(sub, name, version, text, now)
-                    self._use.withdrawn(needs)
-                else:
-                    self._accept(sub, name, version, needs)
+    def _presume(self, now: float) -> None:
+        """Without other news, clusters that need nothing to warm up are there after a while."""
+        clusters = self._subs[CLUSTER]
+        oldest = clusters.oldest_flight()
+        if self._relay or oldest is None or not self._reached(oldest.sent_at + self._limits.warm_wait_s, now):
             return
-        for name, (_, needs) in flight.puts.items():
-            self._use.may_hold((sub.type_url, name), needs)
-            self._use.withdrawn(needs)
-        names = list(suspects.items())
-        half = len(names) // 2
-        sub.suspects.extend(dict(part) for part in (names[:half], names[half:]) if part)
-
-    def _accept(self, sub: Subscription, name: str, version: str, needs: frozenset[str]) -> None:
-        key = (sub.type_url, name)
-        if sub.visible(name):
-            sub.held[name] = version
-            self._use.holds(key, needs)
-        self._use.withdrawn(needs)
-        sub.refused.pop(name, None)
-        self._retries.discard(key)
-        if not self._relay:
-            self._outcomes.append(Accepted(key, version))
-
-    def _already_held(self, sub: Subscription, name: str, version: str) -> None:
-        """The router has it: from an earlier connection, or because the snapshot went back to it."""
-        key = (sub.type_url, name)
-        sub.waiting_since.pop(name, None)
-        self._use.holds(key, self._needs(sub, name))
-        if not self._relay:
-            self._outcomes.append(Accepted(key, version))
-
-    def _refuse(self, sub: Subscription, name: str, version: str, text: str, now: float) -> None:
-        key = (sub.type_url, name)
-        before = sub.refused.get(name)
-        retry_at, after = None, 0.0
-        if transient(text):
-            again = before is not None and before.version == version and before.retry_after > 0
-            after = min(before.retry_after * 2, self._limits.retry_max_s) if again and before else 0.0
-            after = after or self._limits.retry_first_s
-            retry_at = now + after
-            self._retries.add(key)
-        sub.refused[name] = Refusal(version, text[:MAX_REASON], retry_at, after)
-        self._outcomes.append(Refused(key, version, text[:MAX_REASON]))
-
-    def _removed(self, sub: Subscription, flight: Flight) -> None:
-        for name in flight.removals:
-            key = (sub.type_url, name)
-            sub.held.pop(name, None)
-            sub.refused.pop(name, None)
-            self._retries.discard(key)
-            self._use.dropped(key)
-            if not self._relay:
-                self._outcomes.append(Accepted(key, None))
+        for flight in clusters.flights.values():
+            for name, (version, _) in flight.puts.items():
+                if now - flight.sent_at < self._limits.patience_s or name in clusters.held:
+                    continue
+                resource = self._snapshot.get((CLUSTER, name))
+                if resource is not None and resource.version == version and not warms_up(resource):
+                    self._answers.believe(name, version)
 
     # -- small things ----------------------------------------------------------------------------------------------
 
@@ -406,11 +357,11 @@ class Stream:
             sub.blocked.clear()
 
     def _look_again_at_retries(self, now: float) -> None:
-        for key in tuple(self._retries):
+        for key in tuple(self._answers.retries):
             sub = self._subs[key[0]]
             refusal = sub.refused.get(key[1])
             if refusal is None or refusal.retry_at is None:
-                self._retries.discard(key)
+                self._answers.retries.discard(key)
             elif self._reached(refusal.retry_at, now):
                 sub.dirty[key[1]] = None
 

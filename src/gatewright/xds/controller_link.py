@@ -1,0 +1,197 @@
+"""Feeds a relay from a controller elsewhere: a delta ADS client that reconnects for ever and resumes where it was."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final, TypeAlias
+
+import grpc
+import grpc.aio
+from envoy.config.core.v3 import base_pb2
+from envoy.service.discovery.v3 import discovery_pb2
+
+from gatewright.envoy.resource import Resource
+from gatewright.observability.logging import get_logger
+from gatewright.xds.keys import PUT_ORDER, ResourceKey
+from gatewright.xds.outcomes import Outcome, Refused, Report
+from gatewright.xds.relay import Relay
+from gatewright.xds.reports import OUTCOMES_PER_REPORT, SYNCED, report_request
+from gatewright.xds.server import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, METHOD, RELAY_METADATA
+from gatewright.xds.subscription import ANY
+
+FIRST_DELAY_S: Final = 0.2
+LONGEST_DELAY_S: Final = 10.0
+CONNECT_TIMEOUT_MS: Final = 10_000
+
+_OPTIONS: Final = [
+    ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
+    ("grpc.max_send_message_length", MAX_REQUEST_BYTES),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # A channel of its own for each attempt: no state of a broken connection is carried over.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+    ("grpc.min_reconnect_backoff_ms", CONNECT_TIMEOUT_MS),
+]
+
+_Request: TypeAlias = discovery_pb2.DeltaDiscoveryRequest
+_Response: TypeAlias = discovery_pb2.DeltaDiscoveryResponse
+
+_log = get_logger(__name__)
+
+
+class ControllerLink:
+    """The connection to `target` (`host:port`). `router` is this router's id, unique in the fleet."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        router: str,
+        cluster: str = "",
+        credentials: grpc.ChannelCredentials | None = None,
+        longest_delay_s: float = LONGEST_DELAY_S,
+    ) -> None:
+        self._target = target
+        self._router = router
+        self._cluster = cluster
+        self._credentials = credentials
+        self._longest_delay_s = longest_delay_s
+        self._relay: Relay | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._answers: list[_Request] = []
+        self._outcomes: dict[tuple[ResourceKey, bool], Outcome] = {}
+        self._envoy: tuple[bool, bool] | None = None
+        self._news = asyncio.Event()
+        self.connected = False
+        self.last_error: str | None = None
+        self.received = 0
+
+    def start(self, relay: Relay) -> None:
+        """Begin to connect; the relay serves what it has from disk meanwhile."""
+        self._relay = relay
+        self._task = asyncio.get_running_loop().create_task(self._run(relay), name="controller-link")
+
+    async def stop(self) -> None:
+        """End the connection."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _run(self, relay: Relay) -> None:
+        delay = FIRST_DELAY_S
+        while True:
+            self._reset()
+            try:
+                await self._session(relay)
+                error = "the controller ended the stream"
+            except grpc.aio.AioRpcError as failure:
+                error = f"{failure.code().name}: {failure.details()}"
+            if self.connected:
+                delay = FIRST_DELAY_S
+            self.connected = False
+            # Full jitter: the routers of a fleet do not come back all at once.
+            pause = random.uniform(0, delay)  # noqa: S311 - spreads load, guards no secret
+            if error != self.last_error:
+                _log.warning("no connection to the controller", target=self._target, why=error)
+            self.last_error = error
+            await asyncio.sleep(pause)
+            delay = min(delay * 2, self._longest_delay_s)
+
+    async def _session(self, relay: Relay) -> None:
+        async with self._channel() as channel:
+            call = channel.stream_stream(
+                METHOD,
+                request_serializer=_Request.SerializeToString,
+                response_deserializer=_Response.FromString,
+            )(self._requests(relay))
+            self._queue(relay.subscribe(self._queue))
+            try:
+                async for response in call:
+                    self._on_response(relay, response)
+            finally:
+                relay.unsubscribe(self._queue)
+                call.cancel()
+
+    def _channel(self) -> grpc.aio.Channel:
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(self._target, options=_OPTIONS)
+        return grpc.aio.secure_channel(self._target, self._credentials, options=_OPTIONS)
+
+    async def _requests(self, relay: Relay) -> AsyncIterator[_Request]:
+        for index, type_url in enumerate(PUT_ORDER):
+            request = _Request(
+                type_url=type_url,
+                resource_names_subscribe=[ANY],
+                initial_resource_versions=relay.versions(type_url),
+            )
+            if not index:
+                request.node.CopyFrom(self._node())
+            yield request
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            answers, self._answers = self._answers, []
+            for request in answers:
+                yield request
+            for report in self._take_reports():
+                yield report_request(report)
+
+    def _node(self) -> base_pb2.Node:
+        node = base_pb2.Node(id=self._router, cluster=self._cluster, user_agent_name="gatewright")
+        node.metadata.fields[RELAY_METADATA].bool_value = True
+        return node
+
+    def _on_response(self, relay: Relay, response: _Response) -> None:
+        self.received += len(response.resources)
+        if response.type_url == SYNCED:
+            self.connected = True
+            self.last_error = None
+            _log.info("in step with the controller", target=self._target)
+            relay.synced()
+            return
+        put = [
+            Resource(response.type_url, item.name, item.version, item.resource.value)
+            for item in response.resources
+            if item.resource.type_url == response.type_url
+        ]
+        relay.absorb(put, [(response.type_url, name) for name in response.removed_resources])
+        self._answers.append(_Request(type_url=response.type_url, response_nonce=response.nonce))
+        self._news.set()
+
+    # -- reports, at most one outcome for each resource waiting ----------------------------------------------------
+
+    def _queue(self, report: Report) -> None:
+        if report.fresh:
+            self._outcomes.clear()
+        fresh = report.fresh or (self._envoy is not None and self._envoy[1])
+        self._envoy = (report.envoy, fresh)
+        for outcome in report.outcomes:
+            # A refusal of the newest version must not be hidden by the return to the one before.
+            about = (outcome.key, isinstance(outcome, Refused))
+            self._outcomes.pop(about, None)
+            self._outcomes[about] = outcome
+        self._news.set()
+
+    def _take_reports(self) -> list[Report]:
+        if self._envoy is None:
+            return []
+        (envoy, fresh), self._envoy = self._envoy, None
+        outcomes, self._outcomes = tuple(self._outcomes.values()), {}
+        first, rest = outcomes[:OUTCOMES_PER_REPORT], outcomes[OUTCOMES_PER_REPORT:]
+        reports = [Report(envoy=envoy, fresh=fresh, outcomes=first)]
+        reports.extend(
+            Report(envoy=envoy, outcomes=rest[at : at + OUTCOMES_PER_REPORT])
+            for at in range(0, len(rest), OUTCOMES_PER_REPORT)
+        )
+        return reports
+
+    def _reset(self) -> None:
+        self._answers.clear()
+        self._outcomes.clear()
+        self._envoy = None
+        self._news = asyncio.Event()
