@@ -1,0 +1,81 @@
+"""The processes of the demo: hub, backend, gateway. The same commands that people type."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gatewright.demo.children import Child
+from gatewright.demo.ports import HOST, Ports
+from gatewright.demo.workspace import Workspace
+
+PROGRAM: Final = (sys.executable, "-m", "gatewright.cli.main")
+_KEPT: Final = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "USER",
+    "LOGNAME",
+    "PYTHONPATH",
+    "COVERAGE_PROCESS_START",
+)
+_HUB_PATIENCE_S: Final = 10.0
+_GATEWAY_PATIENCE_S: Final = 20.0
+_BACKEND_PATIENCE_S: Final = 3.0
+
+
+class Parts:
+    """Children by their order of start."""
+
+    def __init__(self, workspace: Workspace, ports: Ports) -> None:
+        self._workspace = workspace
+        self._ports = ports
+        self._running: list[tuple[Child, float]] = []
+
+    def start_hub(self) -> Child:
+        """The embedded control plane."""
+        directory = self._workspace.path / "hub"
+        options = ("hub", "start", "--host", HOST, "--port", str(self._ports.hub), "--data-dir", str(directory))
+        return self._start("hub", (*PROGRAM, *options), _HUB_PATIENCE_S)
+
+    def start_backend(self) -> Child:
+        """Pets and books."""
+        command = (sys.executable, "-m", "gatewright.demo.backend", "--host", HOST, "--port", str(self._ports.backend))
+        return self._start("backend", command, _BACKEND_PATIENCE_S)
+
+    def start_gateway(self) -> Child:
+        """Controller, and router with Envoy."""
+        command = (*PROGRAM, "up", "--config", str(self._workspace.path / "gateway.toml"))
+        return self._start("gateway", command, _GATEWAY_PATIENCE_S)
+
+    def check(self) -> None:
+        """Raises ChildEnded when one of them does not run any more."""
+        for child, _ in self._running:
+            child.check()
+
+    async def stop(self) -> None:
+        """End all, last started first."""
+        while self._running:
+            child, patience = self._running[-1]
+            await child.stop(patience)
+            self._running.pop()
+
+    def kill(self) -> None:
+        """End all at once."""
+        while self._running:
+            self._running.pop()[0].kill()
+
+    def _start(self, name: str, command: Sequence[str], patience_s: float) -> Child:
+        folder = self._workspace.path
+        child = Child(name, command, log=folder / f"{name}.log", cwd=folder, environ=_environment(os.environ))
+        self._running.append((child, patience_s))
+        return child
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Only what programs need: settings and proxies of the user's shell must not change what the demo shows."""
+    kept = {name: environ[name] for name in _KEPT if name in environ}
+    return {**kept, "PYTHONUNBUFFERED": "1"}
