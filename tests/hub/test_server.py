@@ -1,6 +1,7 @@
 """The hub as a whole: data directory, port, certificates, the administrator's token, failures of the disk."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import stat
@@ -162,6 +163,29 @@ async def test_garbage_on_the_port_harms_nobody(lab: Lab) -> None:
     assert b"400" in await reader.readline()
     writer.close()
     assert (await lab.client.health()).status == "ok"
+
+
+async def test_a_client_that_dribbles_its_head_is_dropped(make_lab: LabMaker) -> None:
+    async with make_lab(head_timeout=0.2) as lab:
+        for sent in (b"", b"GET /api/hub/v1/health HTTP/1.1\r\nHost: h\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", lab.hub.port, ssl=lab.trust)
+            writer.write(sent)
+            async with asyncio.timeout(10):
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+            writer.close()
+        async with lab.peer(await lab.gateway()) as peer:
+            await asyncio.sleep(0.4)
+            await lab.client.deploy(DOCUMENT, ["edge"])
+            assert (await peer.event())["type"] == "api.deployed"
+            assert (await peer.rest.get("/deployments")).status_code == 200
+
+
+async def test_stopping_does_not_wait_for_idle_connections(make_lab: LabMaker) -> None:
+    async with make_lab() as lab:
+        await lab.client.health()
+        async with asyncio.timeout(3):
+            await lab.hub.stop()
 
 
 async def test_a_client_says_what_keeps_it_from_the_hub(tmp_path: Path, make_lab: LabMaker) -> None:

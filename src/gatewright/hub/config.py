@@ -36,6 +36,9 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     send_timeout: float = 10.0
     """A gateway that does not take an event for so long is dropped; replay brings it back."""
 
+    head_timeout: float = 10.0
+    """For the head of a request; its body has 60 s."""
+
     event_retention: float = 3600.0
     """Events are replayed to a returning gateway as long as they are kept."""
     ack_timeout: float = 60.0

@@ -28,6 +28,7 @@ from gatewright.hub.liveness import heartbeat_protocol
 from gatewright.hub.lock import DirectoryLock
 from gatewright.hub.people_api import BASE, PeopleApi
 from gatewright.hub.problems import HubStartError
+from gatewright.hub.request_deadline import deadline_protocol
 from gatewright.hub.services import Services
 from gatewright.hub.store import Published, Store
 from gatewright.hub.tls import server_context
@@ -45,6 +46,7 @@ _MAX_REQUESTS: Final = 2000
 _BACKLOG: Final = 512
 _IDLE_TIMEOUT: Final = 120
 _STOP_PATIENCE: Final = 5
+_GOODBYE_PATIENCE: Final = 0.5
 
 _log = get_logger(__name__)
 
@@ -159,7 +161,7 @@ class Hub:
             ws=heartbeat_protocol(self.config.ping_interval, self.config.connection_timeout),
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,
-            http="h11",
+            http=deadline_protocol(self.config.head_timeout),
             lifespan="off",
             log_config=None,
             log_level="warning",
@@ -197,6 +199,13 @@ class _Server(uvicorn.Server):
         """Signals belong to the command that runs the hub."""
         yield
 
+    def drop_idle(self) -> None:
+        """End connections that answer nothing any more: a peer that ignores TLS's goodbye would hold them open."""
+        for connection in list(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            if cycle is None or cycle.response_complete:
+                connection.transport.abort()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does it, then tell."""
         await super().startup(sockets)
@@ -221,7 +230,10 @@ def _bound(host: str, port: int) -> socket.socket:
 
 async def _shut_down(server: _Server, serving: asyncio.Task[None]) -> None:
     server.should_exit = True
-    await asyncio.wait({serving})
+    _, waiting = await asyncio.wait({serving}, timeout=_GOODBYE_PATIENCE)
+    if waiting:
+        server.drop_idle()
+        await asyncio.wait({serving})
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
