@@ -21,13 +21,19 @@ _TRUE = wrappers_pb2.BoolValue(value=True)
 
 def render_route(route: Route, gateway: Gateway, config: Mapping[str, any_pb2.Any]) -> list[proto.Route]:
     """Envoy routes for one route, to be tried in this order. `config` is its configuration of filters, by name."""
+    action = _action(
+        route.upstream,
+        gateway.route_timeout_ms if route.timeout_ms is None else route.timeout_ms,
+        _idle_timeout(route, gateway),
+        auto_host=route.host_rewrite == "auto",
+    )
     rendered = []
     for match, literal in _variants(route):
-        action = _action(route, gateway)
-        _rewrite(action, route.rewrite, literal)
-        match.headers.append(_method(route.method))
-        match.headers.extend(_header(h) for h in route.headers)
         one = proto.Route(name=route.name, match=match, route=action)
+        _rewrite(one.route, route.rewrite, literal)
+        one.match.headers.append(_method(route.method))
+        for header in route.headers:
+            one.match.headers.append(_header(header))
         for name in sorted(config):
             one.typed_per_filter_config[name].CopyFrom(config[name])
         rendered.append(one)
@@ -47,13 +53,19 @@ def _variants(route: Route) -> list[tuple[proto.RouteMatch, str | None]]:
     return [(proto.RouteMatch(path=value), value) for value in exact]
 
 
-def _action(route: Route, gateway: Gateway) -> proto.RouteAction:
-    timeout = gateway.route_timeout_ms if route.timeout_ms is None else route.timeout_ms
+def _idle_timeout(route: Route, gateway: Gateway) -> int | None:
+    """None where the connection manager's own idle timeout says the same."""
     idle = gateway.route_idle_timeout_ms if route.idle_timeout_ms is None else route.idle_timeout_ms
-    action = proto.RouteAction(cluster=route.upstream, timeout=duration(timeout))
-    if idle != gateway.stream_idle_timeout_ms:
-        action.idle_timeout.CopyFrom(duration(idle))
-    if route.host_rewrite == "auto":
+    return None if idle == gateway.stream_idle_timeout_ms else idle
+
+
+@lru_cache(maxsize=1024)
+def _action(upstream: str, timeout_ms: int, idle_timeout_ms: int | None, *, auto_host: bool) -> proto.RouteAction:
+    """What routes of an API have in common; callers copy it."""
+    action = proto.RouteAction(cluster=upstream, timeout=duration(timeout_ms))
+    if idle_timeout_ms is not None:
+        action.idle_timeout.CopyFrom(duration(idle_timeout_ms))
+    if auto_host:
         action.auto_host_rewrite.CopyFrom(_TRUE)
     return action
 
