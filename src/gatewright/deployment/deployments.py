@@ -151,6 +151,10 @@ class Deployments:
         rows = await self._store.read(lambda connection: artifacts.everything(connection, self._gateway_id, kinds))
         return rows if filters is None else [row for row in rows if self._matches(row, filters)]
 
+    async def count(self, kind: str) -> int:
+        """How many artifacts of a kind there are."""
+        return await self._store.read(lambda connection: artifacts.count(connection, self._gateway_id, kind))
+
     # -- keys, management side -------------------------------------------------------------------------------------
 
     async def create_key(

@@ -85,9 +85,9 @@ def identifiers(connection: Connection, gateway_id: str) -> list[str]:
     return list(connection.execute(_UUIDS, {"gateway_id": gateway_id}).scalars())
 
 
-def count(connection: Connection, gateway_id: str) -> int:
-    """How many artifacts there are."""
-    return connection.execute(_COUNT, {"gateway_id": gateway_id}).scalar_one()
+def count(connection: Connection, gateway_id: str, kind: str) -> int:
+    """How many artifacts of a kind there are."""
+    return connection.execute(_COUNT, {"gateway_id": gateway_id, "kind": kind}).scalar_one()
 
 
 def taken(connection: Connection, gateway_id: str, row: ArtifactRow) -> Taken | None:
@@ -194,7 +194,7 @@ _BY_HANDLE = {
 }
 _ALL = {kind: _select(kind, artifacts.c.kind == bindparam("kind")) for kind in DOCUMENTS}
 _UUIDS = select(artifacts.c.uuid).where(_HERE).order_by(artifacts.c.created_at, artifacts.c.uuid)
-_COUNT = select(func.count()).select_from(artifacts).where(_HERE)
+_COUNT = select(func.count()).select_from(artifacts).where(_HERE, artifacts.c.kind == bindparam("kind"))
 _OTHERS = select(artifacts.c.uuid, artifacts.c.handle, artifacts.c.display_name, artifacts.c.version).where(
     _HERE,
     artifacts.c.kind == bindparam("kind"),
