@@ -129,7 +129,7 @@ async def test_closing_finishes_what_is_queued_and_refuses_the_rest(store, add, 
         await store.read(lambda _connection: None)
     await store.close()
     again = await open_store(store.path)
-    rows = await again.read(lambda connection: artifacts.count(connection, again.gateway_id))
+    rows = await again.read(lambda connection: artifacts.count(connection, again.gateway_id, "RestApi"))
     await again.close()
     assert rows == 50
 
