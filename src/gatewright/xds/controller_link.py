@@ -14,7 +14,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from gatewright.envoy.resource import Resource
 from gatewright.observability.logging import get_logger
 from gatewright.xds.keys import PUT_ORDER, ResourceKey
-from gatewright.xds.outcomes import Outcome, Refused, Report
+from gatewright.xds.outcomes import Node, Outcome, Refused, Report
 from gatewright.xds.relay import Relay
 from gatewright.xds.reports import OUTCOMES_PER_REPORT, SYNCED, report_request
 from gatewright.xds.server import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, METHOD, RELAY_METADATA
@@ -43,20 +43,17 @@ _log = get_logger(__name__)
 
 
 class ControllerLink:
-    """The connection to `target` (`host:port`). `router` is this router's id, unique in the fleet."""
+    """The connection to `target` (`host:port`)."""
 
     def __init__(
         self,
         target: str,
         *,
-        router: str,
-        cluster: str = "",
         credentials: grpc.ChannelCredentials | None = None,
         longest_delay_s: float = LONGEST_DELAY_S,
     ) -> None:
         self._target = target
-        self._router = router
-        self._cluster = cluster
+        self._node = Node(id="")
         self._credentials = credentials
         self._longest_delay_s = longest_delay_s
         self._relay: Relay | None = None
@@ -69,9 +66,10 @@ class ControllerLink:
         self.last_error: str | None = None
         self.received = 0
 
-    def start(self, relay: Relay) -> None:
-        """Begin to connect; the relay serves what it has from disk meanwhile."""
+    def start(self, relay: Relay, node: Node) -> None:
+        """Begin to connect; the relay serves what it has from disk meanwhile. The node's id is unique in the fleet."""
         self._relay = relay
+        self._node = node
         self._task = asyncio.get_running_loop().create_task(self._run(relay), name="controller-link")
 
     async def stop(self) -> None:
@@ -130,7 +128,7 @@ class ControllerLink:
                 initial_resource_versions=relay.versions(type_url),
             )
             if not index:
-                request.node.CopyFrom(self._node())
+                request.node.CopyFrom(_node(self._node))
             yield request
         while True:
             await self._news.wait()
@@ -140,11 +138,6 @@ class ControllerLink:
                 yield request
             for report in self._take_reports():
                 yield report_request(report)
-
-    def _node(self) -> base_pb2.Node:
-        node = base_pb2.Node(id=self._router, cluster=self._cluster, user_agent_name="gatewright")
-        node.metadata.fields[RELAY_METADATA].bool_value = True
-        return node
 
     def _on_response(self, relay: Relay, response: _Response) -> None:
         self.received += len(response.resources)
@@ -195,3 +188,13 @@ class ControllerLink:
         self._outcomes.clear()
         self._envoy = None
         self._news = asyncio.Event()
+
+
+def _node(node: Node) -> base_pb2.Node:
+    message = base_pb2.Node(id=node.id, cluster=node.cluster, user_agent_name="gatewright")
+    message.metadata.fields[RELAY_METADATA].bool_value = True
+    parts = node.build.split(".")
+    if len(parts) == 3 and all(part.isdigit() for part in parts):
+        version = message.user_agent_build_version.version
+        version.major_number, version.minor_number, version.patch = map(int, parts)
+    return message

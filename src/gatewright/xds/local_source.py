@@ -12,18 +12,19 @@ from gatewright.xds.snapshot import Snapshot
 class LocalSource:
     """Connects a relay to a controller's snapshot; `observer` (the controller's `Delivery`) hears what Envoy says."""
 
-    def __init__(self, snapshot: Snapshot, observer: Observer, *, router: str) -> None:
+    def __init__(self, snapshot: Snapshot, observer: Observer) -> None:
         self._snapshot = snapshot
         self._observer = observer
-        self._router = router
+        self._router = ""
         self._relay: Relay | None = None
         self._synced = False
         self._cancel: Callable[[], None] | None = None
 
-    def start(self, relay: Relay) -> None:
+    def start(self, relay: Relay, node: Node) -> None:
         """Begin to feed; the relay serves what it has from disk until the snapshot is loaded."""
         self._relay = relay
-        self._observer.connected(self._router, Node(id=self._router, relay=True), "in-process")
+        self._router = node.id
+        self._observer.connected(self._router, node, "in-process")
         self._report(relay.subscribe(self._report))
         self._cancel = self._snapshot.subscribe(self._changed)
         self._changed(())
