@@ -355,6 +355,34 @@ async def test_two_culprits_among_many_are_both_found(deployments, plane, rest_a
         assert b"poison" not in body
 
 
+async def test_an_api_that_is_mended_while_it_is_searched_for_is_left_alone(deployments, plane, rest_api):
+    """Two suspects; the owner of the culprit goes back to the good version in the middle of the search."""
+    async with plane.running():
+        plane.router.refuses = {b"poison"}
+        rows = [(await create(deployments, rest_api(name, context=f"/shop/{name}"))).row for name in ("a", "b")]
+        await asyncio.gather(*[settled_status(deployments, row.uuid, "served") for row in rows])
+        search = plane.rollout._quarantine._isolation
+        accepted = search._is_accepted
+        mended = []
+
+        async def mend_first(key):
+            if not mended:
+                mended.append(await update(deployments, "b", rest_api("b", context="/shop/b")))
+                await eventually(lambda: plane.rollout.placement.epoch(rows[1].uuid) > 2)
+            return await accepted(key)
+
+        search._is_accepted = mend_first
+        bad = rest_api("b", context="/shop/b")
+        bad["spec"]["operations"][0]["path"] = "/poison"
+        await asyncio.gather(update(deployments, "b", bad), update(deployments, "a", rest_api("a", context="/shop/a2")))
+        await eventually(lambda: mended)
+        assert (await deployments.served(mended[0].change, 5)).state == "served"
+        for row in rows:
+            await settled_status(deployments, row.uuid, "served")
+        assert b"poison" not in plane.held("/shop")
+        assert b"/shop/a2" in plane.held("/shop")
+
+
 async def test_a_refused_cluster_takes_back_the_api_that_brought_it(deployments, plane, rest_api):
     async with plane.running():
         plane.router.refuses = {b"bad.example"}

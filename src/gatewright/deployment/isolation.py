@@ -5,7 +5,7 @@ is set back to its last good form, until the router accepts. Suspects are those 
 was last accepted.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 
 from gatewright.deployment.placement import Placement
 from gatewright.deployment.serving import DataPlane, ResourceId
@@ -33,16 +33,19 @@ class Isolation:
         be taken back is in the resource, or the routers do not answer.
         """
         suspects = self._suspects(key)
+        search = _Search(self._placement, suspects)
         if len(suspects) <= 1 or key[0] == CLUSTER:
-            await self._back(suspects)
-            return suspects
+            await search.back(suspects)
+            return search.unchanged(suspects)
         try:
             for api_id in sorted(suspects, key=lambda suspect: (suspect not in hints, suspect)):
-                if await self._accepted_without(key, {api_id: suspects[api_id]}):
-                    return {api_id: suspects[api_id]}
-            return await self._one_by_one(key, suspects)
+                await search.back([api_id])
+                if await self._is_accepted(key):
+                    return search.unchanged([api_id])
+                await search.again([api_id])
+            return search.unchanged(await self._one_by_one(key, search))
         except Undecided:
-            await self._again(suspects)
+            await search.again(suspects)
             return {}
 
     def _suspects(self, key: ResourceId) -> dict[str, Api]:
@@ -53,38 +56,16 @@ class Isolation:
                 suspects[api_id] = api
         return suspects
 
-    async def _accepted_without(self, key: ResourceId, suspect: dict[str, Api]) -> bool:
-        """Whether the resource is fine once the suspect is back; if not, the suspect is put in again."""
-        await self._back(suspect)
-        if await self._is_accepted(key):
-            return True
-        await self._again(suspect)
-        return False
-
-    async def _one_by_one(self, key: ResourceId, suspects: dict[str, Api]) -> dict[str, Api]:
+    async def _one_by_one(self, key: ResourceId, search: "_Search") -> list[str]:
         """Several are at fault: all back, then each put in alone."""
-        await self._back(suspects)
-        culprits: dict[str, Api] = {}
-        for api_id, api in suspects.items():
-            await self._again({api_id: api})
+        await search.back(search.suspects)
+        culprits: list[str] = []
+        for api_id in search.suspects:
+            await search.again([api_id])
             if not await self._is_accepted(key):
-                await self._back({api_id: api})
-                culprits[api_id] = api
+                await search.back([api_id])
+                culprits.append(api_id)
         return culprits
-
-    async def _back(self, suspects: dict[str, Api]) -> None:
-        """To their last good form, unless somebody has changed them meanwhile."""
-        index, good = self._placement.index, self._placement.good
-        await self._placement.place(
-            {api_id: good.get(api_id) for api_id, api in suspects.items() if _same(index.get(api_id), api)}
-        )
-
-    async def _again(self, suspects: dict[str, Api]) -> None:
-        """The reverse of `_back`."""
-        index, good = self._placement.index, self._placement.good
-        await self._placement.place(
-            {api_id: api for api_id, api in suspects.items() if _same(index.get(api_id), good.get(api_id))}
-        )
 
     async def _is_accepted(self, key: ResourceId) -> bool:
         """What the routers say of the resource as it is now. Raises Undecided."""
@@ -94,6 +75,30 @@ class Isolation:
         if settled.pending or not settled.routers:
             raise Undecided
         return True
+
+
+class _Search:
+    """The suspects of one search; whoever is changed by its owner meanwhile is one no longer."""
+
+    def __init__(self, placement: Placement, suspects: Mapping[str, Api]) -> None:
+        self.suspects = suspects
+        self._placement = placement
+        self._epochs = {api_id: placement.epoch(api_id) for api_id in suspects}
+
+    async def back(self, api_ids: Iterable[str]) -> None:
+        """To their last good form."""
+        good = self._placement.good
+        await self._placement.place({api_id: good.get(api_id) for api_id in api_ids}, trial=self._epochs)
+
+    async def again(self, api_ids: Iterable[str]) -> None:
+        """To the form that is suspected."""
+        await self._placement.place({api_id: self.suspects[api_id] for api_id in api_ids}, trial=self._epochs)
+
+    def unchanged(self, api_ids: Iterable[str]) -> dict[str, Api]:
+        """Those of the suspects that are still what they were."""
+        return {
+            api_id: self.suspects[api_id] for api_id in api_ids if self._placement.epoch(api_id) == self._epochs[api_id]
+        }
 
 
 def _same(one: Api | None, other: Api | None) -> bool:

@@ -67,6 +67,7 @@ class Placement:
     ) -> None:
         self.index = ScopeIndex()
         self.good: dict[str, Api] = {}
+        self._epochs: dict[str, int] = {}
         self._snapshot = snapshot
         self._credentials = credentials
         self._gateway = gateway
@@ -83,12 +84,21 @@ class Placement:
             self.index = index
             self._snapshot.apply(resources)
 
-    async def place(self, wanted: Mapping[str, Api | None]) -> dict[str, Placed]:
+    def epoch(self, api_id: str) -> int:
+        """Counts how often an API was placed by its owner; trials do not count."""
+        return self._epochs.get(api_id, 0)
+
+    async def place(
+        self, wanted: Mapping[str, Api | None], *, trial: Mapping[str, int] | None = None
+    ) -> dict[str, Placed]:
         """Put these APIs in (None: take them out); per API, the resources that a router must accept for it.
 
-        Raises what rendering raises; then nothing has changed.
+        `trial` holds epochs: an API that its owner has placed since then is left alone. Raises what rendering raises;
+        then nothing has changed.
         """
         async with self._lock:
+            if trial is not None:
+                wanted = {api_id: api for api_id, api in wanted.items() if self.epoch(api_id) == trial[api_id]}
             before = {api_id: self.resources_of(api_id) for api_id in wanted}
             self._note_accepted(before)
             models = {api_id: self.index.get(api_id) for api_id in wanted}
@@ -101,6 +111,8 @@ class Placement:
                         self.index.apply(api_id, api)
                     raise
                 self._apply(changes)
+            if trial is None:
+                self._epochs.update({api_id: self.epoch(api_id) + 1 for api_id in wanted})
             after = {api_id: self.resources_of(api_id) for api_id in wanted}
         return {
             api_id: Placed(keys, tuple(key for key in before[api_id] if key not in keys))
@@ -125,6 +137,11 @@ class Placement:
         """The version that the snapshot has now."""
         resource = self._snapshot.get(key)
         return None if resource is None else resource.version
+
+    def model(self, api_id: str) -> str | None:
+        """Content hash of the model that is in the snapshot now."""
+        api = self.index.get(api_id)
+        return None if api is None else api.content_hash
 
     def users_of(self, key: ResourceId) -> list[str]:
         """The APIs that a resource is made of; empty for what belongs to the gateway itself."""

@@ -81,7 +81,7 @@ class Rollout:
         self._prune_at = time.monotonic() + _PRUNE_EVERY_S
         self._quarantine = Quarantine(store, self.placement, board, data_plane=data_plane, clock=clock)
         if data_plane is not None:
-            board.attach(data_plane, self.placement.version)
+            board.attach(data_plane, version_of=self.placement.version, model_of=self.placement.model)
 
     # -- start -----------------------------------------------------------------------------------------------------
 

@@ -83,16 +83,27 @@ class ServingBoard:
 
     def __init__(self) -> None:
         self._data_plane: DataPlane | None = None
-        self._version_of: Callable[[ResourceId], str | None] = _no_version
+        self._version_of: Callable[[ResourceId], str | None] = _unknown
+        self._model_of: Callable[[str], str | None] = _unknown
         self._entries: dict[str, Rolled] = {}
         self._done: dict[Lane, dict[str, int]] = {"artifact": {}, "keys": {}}
         self._floor = 0
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
 
-    def attach(self, data_plane: DataPlane, version_of: Callable[[ResourceId], str | None]) -> None:
-        """Where to ask about routers, and about the version that the snapshot has; until then nothing is served."""
+    def attach(
+        self,
+        data_plane: DataPlane,
+        *,
+        version_of: Callable[[ResourceId], str | None],
+        model_of: Callable[[str], str | None],
+    ) -> None:
+        """Where to ask about routers, about the version of a resource in the snapshot, and the model of an artifact.
+
+        Until then nothing is served.
+        """
         self._data_plane = data_plane
         self._version_of = version_of
+        self._model_of = model_of
 
     # -- the rollout's side ----------------------------------------------------------------------------------------
 
@@ -149,22 +160,17 @@ class ServingBoard:
                 return Serving("refused", 0, entry.reason)
             if entry is None or self._data_plane is None:
                 return Serving("stored")
-            settled = await self._data_plane.settled(
-                self._versions((*entry.resources, *entry.left)), max(0.0, deadline - loop.time())
-            )
+            resources = self._versions((*entry.resources, *entry.left))
+            settled = await self._data_plane.settled(resources, max(0.0, deadline - loop.time()))
             if self._entries.get(change.artifact_id) is not entry:
                 continue
-            if not settled.routers:
-                return Serving("stored")
-            if settled.refused is not None:
-                # Perhaps for the sake of a neighbour: whom it concerns is being found out.
-                if await self._wait(change.artifact_id, min(_VERDICT_S, deadline - loop.time())):
+            # A refusal may have come for the sake of a neighbour: whom it concerns is being found out.
+            in_question = self._in_question(change.artifact_id, entry)
+            if in_question or settled.refused is not None:
+                patience = min(_VERDICT_S, deadline - loop.time())
+                if await self._wait(change.artifact_id, patience):
                     continue
-                return Serving("refused", 0, settled.refused)
-            accepted = sum(router.state == "accepted" for router in settled.routers)
-            if settled.pending:
-                return Serving("timeout", accepted, "not all routers have answered")
-            return Serving("served", accepted)
+            return _verdict(settled, in_question=in_question)
 
     def status(self, artifact_id: str) -> ServingStatus:
         """See Deployments.status."""
@@ -176,7 +182,7 @@ class ServingBoard:
             settled = self._data_plane.now(self._versions(entry.resources or entry.left))
         return ServingStatus(
             artifact_id=artifact_id,
-            state=_state(entry, settled),
+            state="pending" if self._in_question(artifact_id, entry) else _state(entry, settled),
             version=entry.version,
             serving_version=entry.serving_version,
             code=entry.code,
@@ -192,6 +198,12 @@ class ServingBoard:
     def quarantined(self) -> list[str]:
         """The artifacts in quarantine."""
         return [artifact_id for artifact_id, entry in self._entries.items() if entry.state == "quarantined"]
+
+    def _in_question(self, artifact_id: str, entry: Rolled) -> bool:
+        """Whether another version than the newest stands in for it just now, until a refusal has been looked into."""
+        return (
+            entry.state == "serving" and self._data_plane is not None and self._model_of(artifact_id) != entry.version
+        )
 
     def _versions(self, keys: tuple[ResourceId, ...]) -> dict[ResourceId, str | None]:
         return {key: self._version_of(key) for key in keys}
@@ -223,7 +235,20 @@ class ServingBoard:
                 waiter.set_result(None)
 
 
-def _no_version(_key: ResourceId) -> str | None:
+def _verdict(settled: Settled, *, in_question: bool) -> Serving:
+    accepted = sum(router.state == "accepted" for router in settled.routers)
+    if settled.refused is not None:
+        return Serving("refused", accepted, settled.refused)
+    if in_question:
+        return Serving("timeout", 0, "a refusal is being looked into")
+    if not settled.routers:
+        return Serving("stored")
+    if settled.pending:
+        return Serving("timeout", accepted, "not all routers have answered")
+    return Serving("served", accepted)
+
+
+def _unknown(_key: object) -> str | None:
     return None
 
 
