@@ -4,7 +4,8 @@ import uuid
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, or_, select
+from sqlalchemy.dialects.sqlite import insert as upsert
 
 from gatewright.hub import gateways
 from gatewright.hub.documents import Document
@@ -20,14 +21,13 @@ from gatewright.wire.times import Timestamp
 
 ORIGIN_HUB: Final = "control_plane"
 
-_BY_HANDLE = select(artifacts.c.id, artifacts.c.kind, artifacts.c.handle, artifacts.c.origin).where(
-    artifacts.c.handle == bindparam("handle")
-)
-_UPDATE = (
-    update(artifacts)
-    .where(artifacts.c.id == bindparam("artifact_id"))
-    .values({name: bindparam(name) for name in ("display_name", "version", "document", "updated_at")})
-)
+_INSERT = upsert(artifacts)
+_STORE = _INSERT.on_conflict_do_update(
+    index_elements=["handle"],
+    set_={name: _INSERT.excluded[name] for name in ("display_name", "version", "document", "updated_at")},
+    where=(artifacts.c.origin == ORIGIN_HUB) & (artifacts.c.kind == _INSERT.excluded.kind),
+).returning(artifacts.c.id)
+"""One statement adds or replaces; it answers nothing when the handle belongs to something else."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -41,25 +41,23 @@ class Stored(msgspec.Struct, frozen=True):
 
 def store_document(unit: Unit, document: Document) -> Stored:
     """Add an artifact or replace the document of the one with that handle. ApiError 403 for a gateway's own."""
-    known = unit.connection.execute(_BY_HANDLE, {"handle": document.handle}).first()
-    content = {
+    values = {
+        "id": str(uuid.uuid4()),
+        "handle": document.handle,
+        "kind": document.kind.value,
+        "origin": ORIGIN_HUB,
+        "project": "",
         "display_name": document.display_name,
         "version": document.version,
         "document": document.text,
+        "created_at": unit.now.unix_ms,
         "updated_at": unit.now.unix_ms,
     }
-    if known is None:
-        artifact_id = str(uuid.uuid4())
-        new = {"id": artifact_id, "handle": document.handle, "kind": document.kind.value, "origin": ORIGIN_HUB}
-        unit.connection.execute(
-            insert(artifacts).values(**new, **content, project="", created_at=unit.now.unix_ms),
-        )
-    else:
-        artifact_id = known.id
+    artifact_id = unit.connection.execute(_STORE, values).scalar()
+    if artifact_id is None:
+        known = find(unit.connection, document.handle)
         refuse_gateways_own(known)
-        if known.kind != document.kind:
-            raise ApiError(409, "ARTIFACT_EXISTS", f"{document.handle!r} exists with kind {known.kind}.")
-        unit.connection.execute(_UPDATE, {"artifact_id": artifact_id, **content})
+        raise ApiError(409, "ARTIFACT_EXISTS", f"{document.handle!r} exists with kind {known.kind}.")
     return Stored(artifact_id, document.kind, document.handle, document.text)
 
 
@@ -107,7 +105,7 @@ def remove(unit: Unit, ref: str) -> Row[Any]:
     return row
 
 
-def refuse_gateways_own(row: Row[Any] | Row[Any, Any, Any, Any]) -> None:
+def refuse_gateways_own(row: Row[Any]) -> None:
     """ApiError 403 for an artifact that a gateway owns: its changes come from there."""
     if row.origin == ORIGIN_GATEWAY:
         raise ApiError(403, "ARTIFACT_READ_ONLY", f"{row.handle!r} was made at a gateway and is changed there only.")

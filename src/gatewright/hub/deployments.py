@@ -9,16 +9,16 @@ import secrets
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from gatewright.hub import artifacts, gateways, keys
 from gatewright.hub.artifacts import Stored
 from gatewright.hub.documents import Document
-from gatewright.hub.problems import ApiError
+from gatewright.hub.problems import ApiError, not_found
 from gatewright.hub.store import Unit
+from gatewright.hub.tables import api_keys, deployments, statuses
 from gatewright.hub.tables import artifacts as artifact_table
-from gatewright.hub.tables import deployments, statuses
 from gatewright.hub.tables import gateways as gateway_table
 from gatewright.hub.views import DeploymentView
 from gatewright.wire import acks
@@ -40,6 +40,19 @@ _LIST_ORDER: Final = (ArtifactKind.REST_API, ArtifactKind.LLM_PROVIDER, Artifact
 
 _KEY = (statuses.c.artifact_id == bindparam("artifact"), statuses.c.gateway_id == bindparam("gateway"))
 _STATUS = select(statuses).where(*_KEY)
+_TARGET = (
+    select(
+        gateway_table.c.id,
+        statuses.c.performed_at,
+        exists().where(api_keys.c.artifact_id == bindparam("artifact")).label("has_keys"),
+    )
+    .outerjoin(
+        statuses,
+        (statuses.c.gateway_id == gateway_table.c.id) & (statuses.c.artifact_id == bindparam("artifact")),
+    )
+    .where(gateway_table.c.handle == bindparam("handle"))
+)
+"""All that a deployment asks before it writes, in one question."""
 _SETTLE = update(statuses).where(*_KEY).values({name: bindparam(name) for name in ("status", "reason", "updated_at")})
 _INSERT = insert(deployments)
 _UPSERT = upsert(statuses)
@@ -87,7 +100,7 @@ def undeploy(unit: Unit, ref: str, handles: tuple[str, ...]) -> str:
         row = current.get(gateway_id)
         if row is None or row.desired == UNDEPLOYED:
             raise ApiError(409, "DEPLOYMENT_NOT_ACTIVE", f"{artifact.handle!r} is not deployed on that gateway.")
-        _change(unit, artifact, gateway_id, row.deployment_id, deployed=False, before=row)
+        _change(unit, artifact, gateway_id, row.deployment_id, deployed=False, after_ms=row.performed_at)
     return artifact.id
 
 
@@ -294,12 +307,14 @@ def set_status(
 
 def _deploy_to(unit: Unit, artifact: Stored, handles: tuple[str, ...]) -> str:
     for handle in dict.fromkeys(handles):
-        gateway_id = gateways.find(unit.connection, handle).id
-        before = _status(unit.connection, artifact.id, gateway_id)
-        deployment_id = record(unit, artifact.id, gateway_id, artifact.document)
-        _change(unit, artifact, gateway_id, deployment_id, deployed=True, before=before)
+        target = unit.connection.execute(_TARGET, {"artifact": artifact.id, "handle": handle}).first()
+        if target is None:
+            raise not_found("gateway", handle)
+        deployment_id = record(unit, artifact.id, target.id, artifact.document)
+        _change(unit, artifact, target.id, deployment_id, deployed=True, after_ms=target.performed_at)
         # A gateway drops keys of an artifact that it does not know yet, so they follow each deployment.
-        keys.announce_all(unit, artifact.id, gateway_id)
+        if target.has_keys:
+            keys.announce_all(unit, artifact.id, target.id)
     return artifact.id
 
 
@@ -310,9 +325,9 @@ def _change(
     deployment_id: str,
     *,
     deployed: bool,
-    before: Row[Any] | None,
+    after_ms: int | None,
 ) -> None:
-    performed_at = unit.now.unix_ms if before is None else max(unit.now.unix_ms, before.performed_at + 1)
+    performed_at = unit.now.unix_ms if after_ms is None else max(unit.now.unix_ms, after_ms + 1)
     set_status(
         unit,
         artifact.id,

@@ -79,6 +79,7 @@ class Store:
         self._clock = clock
         self._on_events = on_events
         self._engine: Engine | None = None
+        self._connection: Connection | None = None
         self._writer = ThreadPoolExecutor(1, "hub-write")
         self._readers = ThreadPoolExecutor(_READERS, "hub-read")
 
@@ -91,6 +92,8 @@ class Store:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._writer.shutdown)
         await loop.run_in_executor(None, self._readers.shutdown)
+        if self._connection is not None:
+            self._connection.close()
         if self._engine is not None:
             self._engine.dispose()
 
@@ -134,13 +137,20 @@ class Store:
             return work(connection)
 
     def _write(self, work: Callable[[Unit], T], loop: asyncio.AbstractEventLoop) -> T:
-        with self._opened().begin() as connection:
+        connection = self._writing()
+        with connection.begin():
             unit = Unit(connection, Timestamp(self._clock()).truncated_to_ms())
             result = work(unit)
         # Scheduled by the thread that committed, hence in commit order and ahead of the caller's own wake-up.
         if unit.events:
             loop.call_soon_threadsafe(self._on_events, unit.events)
         return result
+
+    def _writing(self) -> Connection:
+        """The writer's own connection, kept open between changes."""
+        if self._connection is None:
+            self._connection = self._opened().connect()
+        return self._connection
 
     def _opened(self) -> Engine:
         if self._engine is None:
