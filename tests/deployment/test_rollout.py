@@ -374,7 +374,12 @@ async def test_an_api_that_is_mended_while_it_is_searched_for_is_left_alone(depl
         search._is_accepted = mend_first
         bad = rest_api("b", context="/shop/b")
         bad["spec"]["operations"][0]["path"] = "/poison"
-        await asyncio.gather(update(deployments, "b", bad), update(deployments, "a", rest_api("a", context="/shop/a2")))
+        plane.router.silent = True
+        await update(deployments, "b", bad)
+        await update(deployments, "a", rest_api("a", context="/shop/a2"))
+        await eventually(lambda: all(plane.rollout.placement.epoch(row.uuid) == 2 for row in rows))
+        plane.router.silent = False
+        plane.router.changed([(SCOPE, "/shop")])
         await eventually(lambda: mended)
         assert (await deployments.served(mended[0].change, 5)).state == "served"
         for row in rows:
