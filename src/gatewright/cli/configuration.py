@@ -18,8 +18,11 @@ OPTION: Final = "--data-dir"
 _MOST_PROBLEMS: Final = 50
 
 
-def load(files: Sequence[Path], *, strict: bool = False, data_dir: Path | None = None) -> "Loaded":
-    """The effective settings. Raises Failure (usage) that names every problem."""
+def load(files: Sequence[Path], *, strict: bool = False, data_dir: Path | None = None, warn: bool = True) -> "Loaded":
+    """The effective settings. Raises Failure (usage) that names every problem.
+
+    `warn`: tell warnings; a process that runs on writes them to its log instead.
+    """
     from gatewright.settings import SettingsError
 
     try:
@@ -33,8 +36,9 @@ def load(files: Sequence[Path], *, strict: bool = False, data_dir: Path | None =
             where=[str(problem) for problem in error.problems[:_MOST_PROBLEMS]],
             remedy="'gatewright config reference' describes every key",
         ) from error
-    for warning in loaded.warnings:
-        output.note(f"warning: {warning}")
+    if warn:
+        for warning in loaded.warnings:
+            output.note(f"warning: {warning}")
     return loaded
 
 

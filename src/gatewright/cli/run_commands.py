@@ -36,7 +36,7 @@ def up(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict = Fal
     """
     from gatewright import process
 
-    loaded = configuration.load(config or [], strict=strict, data_dir=data_dir)
+    loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
     _leave_addresses(loaded)
     raise typer.Exit(process.up(loaded))
 
@@ -45,7 +45,7 @@ def controller(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Stri
     """Run a controller alone: management and admin API, configuration for routers, link to the control plane."""
     from gatewright import process
 
-    loaded = configuration.load(config or [], strict=strict, data_dir=data_dir)
+    loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
     _leave_addresses(loaded)
     raise typer.Exit(process.controller(loaded))
 
@@ -59,7 +59,7 @@ def router(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict =
     """
     from gatewright import process
 
-    raise typer.Exit(process.router(configuration.load(config or [], strict=strict, data_dir=data_dir)))
+    raise typer.Exit(process.router(configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)))
 
 
 def _leave_addresses(loaded: "Loaded") -> None:

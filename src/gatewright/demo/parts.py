@@ -20,7 +20,6 @@ _KEPT: Final = (
     "USER",
     "LOGNAME",
     "PYTHONPATH",
-    "COVERAGE_PROCESS_START",
 )
 _HUB_PATIENCE_S: Final = 10.0
 _GATEWAY_PATIENCE_S: Final = 20.0
