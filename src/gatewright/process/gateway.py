@@ -1,22 +1,35 @@
 """Settings → the model's `Gateway`: listeners with their certificates, defaults of routes and hosts."""
 
+import ssl
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
-from gatewright.model.gateway import EscapedSlashes, Gateway, Listener, ServerHeader, Tls, VirtualHosts
+from gatewright.model.gateway import (
+    AccessLog,
+    EscapedSlashes,
+    Gateway,
+    Listener,
+    ServerHeader,
+    Tls,
+    UpstreamTls,
+    VirtualHosts,
+)
 from gatewright.settings.tree import Settings
 
+OTHER_BUNDLES = ("/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+PEM_ENDINGS = frozenset({".pem", ".crt", ".cer"})
 
-class ListenerCertificateUnreadable(Exception):
-    """The certificate of the HTTPS listener is named but cannot be read. The text says what to do."""
+
+class CertificateUnreadable(Exception):
+    """A configured certificate cannot be read. The text says what to do."""
 
 
 def gateway_of(settings: Settings, self_signed: Callable[[], tuple[str, str]]) -> Gateway:
     """What all routers get. `self_signed` gives (certificate, key) in PEM where no certificate file exists.
 
-    Raises ListenerCertificateUnreadable.
+    Raises CertificateUnreadable.
     """
     router = settings.router
     listener = router.http_listener
@@ -29,6 +42,8 @@ def gateway_of(settings: Settings, self_signed: Callable[[], tuple[str, str]]) -
             main_domains=tuple(router.vhosts.main.domains),
             sandbox_domains=tuple(router.vhosts.sandbox.domains),
         ),
+        upstream_tls=_upstream_tls(settings),
+        access_log=_access_log(settings),
         server_header=listener.server_header_value,
         server_header_transformation=cast("ServerHeader", listener.server_header_transformation),
         normalize_path=not listener.disable_path_normalization,
@@ -64,6 +79,49 @@ def _listeners(settings: Settings, self_signed: Callable[[], tuple[str, str]]) -
     return (plain, Listener(f"listener_https_{router.https_port}", address, router.https_port, tls))
 
 
+def _upstream_tls(settings: Settings) -> UpstreamTls:
+    tls = settings.router.upstream.tls
+    return UpstreamTls(
+        trusted_ca_file=_trusted_bundle(tls.trusted_cert_path),
+        custom_ca=_custom_authorities(Path(tls.custom_certs_path)),
+        verify_certificate=not tls.disable_ssl_verification,
+        verify_host_name=tls.verify_host_name,
+        minimum_version=tls.minimum_protocol_version,
+        maximum_version=tls.maximum_protocol_version,
+        ciphers=tuple(name.strip() for name in tls.ciphers.split(",") if name.strip()),
+    )
+
+
+def _trusted_bundle(configured: str) -> str:
+    """The configured bundle, else where other distributions keep theirs. Envoy names it when it is missing."""
+    for candidate in (configured, ssl.get_default_verify_paths().cafile, *OTHER_BUNDLES):
+        if candidate and Path(candidate).is_file():
+            return candidate
+    return configured
+
+
+def _custom_authorities(directory: Path) -> str:
+    """All PEM files of the folder, in order of their names. Raises CertificateUnreadable."""
+    try:
+        files = sorted(file for file in directory.glob("*") if file.suffix in PEM_ENDINGS) if directory.is_dir() else []
+        return "".join(file.read_text(encoding="ascii").rstrip() + "\n" for file in files)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CertificateUnreadable(
+            f"a certificate in router.upstream.tls.custom_certs_path ({directory}) cannot be read: {error}"
+        ) from error
+
+
+def _access_log(settings: Settings) -> AccessLog | None:
+    logs = settings.router.access_logs
+    if not logs.enabled:
+        return None
+    return AccessLog(
+        format="json" if logs.format == "json" else "text",
+        text_format=logs.text_format,
+        json_fields=dict(logs.json_fields),
+    )
+
+
 def _certificate(settings: Settings, self_signed: Callable[[], tuple[str, str]]) -> tuple[str, str]:
     names = settings.router.downstream_tls
     certificate, key = Path(names.cert_path), Path(names.key_path)
@@ -72,7 +130,7 @@ def _certificate(settings: Settings, self_signed: Callable[[], tuple[str, str]])
     try:
         return certificate.read_text(encoding="ascii"), key.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
-        raise ListenerCertificateUnreadable(
+        raise CertificateUnreadable(
             f"the certificate of the HTTPS listener cannot be read: {error}. Set router.downstream_tls.cert_path and "
             "key_path to PEM files that this user may read, or router.https_enabled = false"
         ) from error

@@ -1,0 +1,201 @@
+"""The controller: store, write path, roll-out, xDS server, management and admin API, link to a control plane."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from gatewright.artifacts.templates import Renderer
+from gatewright.artifacts.vhosts import VhostDefaults
+from gatewright.deployment.data_plane import Routers
+from gatewright.deployment.deployments import Deployments
+from gatewright.deployment.kinds import RestApiRules
+from gatewright.deployment.rollout import Rollout
+from gatewright.deployment.serving import ServingBoard
+from gatewright.management.admin import Admin, address_guard, metrics_app
+from gatewright.management.api_keys import ApiKeys
+from gatewright.management.identity import BasicAuthenticator
+from gatewright.management.mux import Mux
+from gatewright.management.ports import HttpServer, bind
+from gatewright.management.rest_apis import RestApis
+from gatewright.management.serving import Serving
+from gatewright.observability.logging import get_logger
+from gatewright.observability.metrics import exposition
+from gatewright.policies.registry import installed
+from gatewright.process.administrators import configured_users, generated_administrator
+from gatewright.process.certificate import self_signed
+from gatewright.process.gateway import gateway_of
+from gatewright.process.link import Standalone
+from gatewright.process.overview import Overview
+from gatewright.settings.tree import Settings
+from gatewright.store import Store, open_store
+from gatewright.store.encryption import KeyFile, load_key_ring
+from gatewright.xds.delivery import Delivery
+from gatewright.xds.server import AdsServer
+from gatewright.xds.snapshot import Snapshot
+
+MANAGEMENT_BASE = "/api/management/v1"
+ADMIN_BASE = "/api/admin/v1"
+ENVIRONMENT_HIDDEN = ("APIP_GW_", "GATEWRIGHT_")
+_log = get_logger(__name__)
+
+Announce = Callable[[str, str], None]
+
+
+class Controller:
+    """Everything but the router. Start order: what is stored is loaded before anybody is answered."""
+
+    def __init__(self, settings: Settings, *, announce: Announce, make_keys: bool) -> None:
+        """`announce(name, password)` tells a generated administrator; `make_keys`: make missing encryption keys."""
+        self._settings = settings
+        self._announce = announce
+        self._make_keys = make_keys
+        self._stops: list[Callable[[], Awaitable[None]]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self.snapshot = Snapshot()
+        self.delivery = Delivery(self.snapshot)
+        self.routers = Routers(self.delivery)
+        self.board = ServingBoard()
+        self.loaded = False
+
+    async def start(self) -> None:
+        """Start everything; when something cannot start, what was started is stopped again and the error raised."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop in reverse order."""
+        for task in reversed(self._tasks):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        while self._stops:
+            await self._stops.pop()()
+
+    async def _start(self) -> None:
+        settings = self._settings
+        management = bind(
+            settings.gatewright.bind.management, settings.controller.server.api_port, "the management API"
+        )
+        self._stops.append(_closing(management.close))
+        store = await self._open_store()
+        gateway = gateway_of(settings, lambda: self_signed(_data_dir(settings) / "listener-certs", datetime.now(UTC)))
+        rules = RestApiRules(
+            catalogue=installed().catalogue,
+            defaults=VhostDefaults(main=gateway.vhosts.main, sandbox=gateway.vhosts.sandbox),
+            renderer=Renderer(secret=lambda _name: None, environment=_visible_environment()),
+            gateway=gateway,
+        )
+        deployments = Deployments(
+            store,
+            [rules],
+            board=self.board,
+            pushes=bool(settings.controller.controlplane.host),
+            key_limit=settings.api_key.api_keys_per_user_per_api,
+        )
+        rollout = Rollout(
+            store,
+            [rules],
+            self.snapshot,
+            self.board,
+            gateway=gateway,
+            data_plane=self.routers,
+            poll_interval=settings.controller.event_hub.poll_interval.total_seconds(),
+        )
+        await rollout.load()
+        self.loaded = True
+        self._tasks.append(asyncio.create_task(rollout.run(), name="rollout"))
+        self._stops.append(_closing(rollout.close))
+        await self._serve_xds()
+        link = Standalone()
+        overview = Overview(
+            settings,
+            snapshot=self.snapshot,
+            delivery=self.delivery,
+            deployments=deployments,
+            loaded=lambda: self.loaded,
+            link=link,
+        )
+        await self._serve_http(management, store, deployments, overview)
+        await link.start()
+        self._stops.append(link.stop)
+
+    async def _open_store(self) -> Store:
+        settings = self._settings
+        path = Path(settings.controller.storage.database.path or settings.controller.storage.sqlite.path)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        keys = load_key_ring(
+            [
+                KeyFile(version=key.version, path=Path(key.file))
+                for provider in settings.controller.encryption.providers
+                for key in provider.keys
+            ],
+            create_missing=self._make_keys,
+        )
+        store = await open_store(path, gateway_id=settings.controller.server.gateway_id, keys=keys)
+        self._stops.append(store.close)
+        return store
+
+    async def _serve_xds(self) -> None:
+        server = AdsServer(self.snapshot, self.routers)
+        host, port = self._settings.gatewright.bind.xds, self._settings.controller.server.xds_port
+        await server.start(f"{host}:{port}")
+        self._stops.append(server.stop)
+        _log.info("xDS is served", address=f"{host}:{port}")
+
+    async def _serve_http(
+        self, management_socket: socket.socket, store: Store, deployments: Deployments, overview: Overview
+    ) -> None:
+        settings = self._settings
+        users = configured_users(settings) or [await generated_administrator(store, self._announce)]
+        authenticator = BasicAuthenticator(users)
+        operations = [
+            *RestApis(deployments).operations(),
+            *ApiKeys(deployments, kind="RestApi", collection="rest-apis").operations(),
+            *Serving(deployments).operations(),
+        ]
+        await self._serve(Mux(MANAGEMENT_BASE, operations, authenticator), management_socket, "management API")
+        admin = settings.controller.admin_server
+        if admin.enabled:
+            endpoints = Admin(
+                overview, deployments, installed().catalogue, config_dump=admin.config_dump.enabled
+            ).operations()
+            app = Mux(
+                ADMIN_BASE, endpoints, authenticator, correlated=False, guard=address_guard(tuple(admin.allowed_ips))
+            )
+            await self._serve(app, bind(settings.gatewright.bind.admin, admin.port, "the admin API"), "admin API")
+        metrics = settings.controller.metrics
+        if metrics.enabled:
+            bound = bind(settings.gatewright.bind.metrics, metrics.port, "the metrics port")
+            await self._serve(metrics_app(lambda: exposition()[0]), bound, "metrics")
+
+    async def _serve(self, app: ASGIApp, bound: socket.socket, what: str) -> None:
+        timeout = self._settings.controller.server.shutdown_timeout.total_seconds()
+        server = HttpServer(app, bound, shutdown_timeout_s=timeout)
+        await server.start()
+        self._stops.append(server.stop)
+        _log.info(f"the {what} is served", port=server.port)
+
+
+def _data_dir(settings: Settings) -> Path:
+    return Path(settings.gatewright.data_dir)
+
+
+def _visible_environment() -> dict[str, str]:
+    """What `{{ env }}` in documents may read: never the gateway's own variables, which hold its secrets."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_HIDDEN)}
+
+
+def _closing(close: Callable[[], object]) -> Callable[[], Awaitable[None]]:
+    async def stop() -> None:
+        close()
+
+    return stop

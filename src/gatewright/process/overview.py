@@ -1,0 +1,116 @@
+"""What a controller knows of itself, ready for `gatewright status` and the readiness probe."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+
+import gatewright
+from gatewright.deployment.deployments import Deployments
+from gatewright.settings.tree import Settings
+from gatewright.store.rows import ArtifactRow
+from gatewright.xds.delivery import Delivery, RouterState
+from gatewright.xds.snapshot import Snapshot
+
+
+class LinkView(Protocol):
+    """What the overview shows of the link to a control plane."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """State, since when, last error, last reconcile."""
+        ...
+
+    async def sync(self) -> Mapping[str, Any]:
+        """Reconcile now; `error` says why that is impossible."""
+        ...
+
+
+class Overview:
+    """Gathers from the rooms; holds nothing of its own but the start time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        snapshot: Snapshot,
+        delivery: Delivery,
+        deployments: Deployments,
+        loaded: Callable[[], bool],
+        link: LinkView,
+    ) -> None:
+        self._settings = settings
+        self._snapshot = snapshot
+        self._delivery = delivery
+        self._deployments = deployments
+        self._loaded = loaded
+        self._link = link
+        self._started = time.monotonic()
+        self._started_at = datetime.now(UTC)
+        self._version = 0
+        snapshot.subscribe(self._count)
+
+    def readiness(self) -> tuple[bool, str]:
+        """Ready once what is stored is in the snapshot. The control plane has no say in it."""
+        return (True, "READY") if self._loaded() else (False, "CONFIGURATION_NOT_LOADED")
+
+    def snapshot_version(self) -> int:
+        """Counts changes of the snapshot since the start."""
+        return self._version
+
+    async def sync(self) -> Mapping[str, Any]:
+        """Reconcile with the control plane."""
+        return await self._link.sync()
+
+    async def status(self) -> Mapping[str, Any]:
+        """Everything, as plain data."""
+        is_ready, reason = self.readiness()
+        rows = await self._deployments.list()
+        return {
+            "controller": {
+                "version": gatewright.__version__,
+                "gatewayId": self._settings.controller.server.gateway_id,
+                "startedAt": self._started_at.isoformat(timespec="seconds"),
+                "uptimeSeconds": round(time.monotonic() - self._started, 1),
+                "ready": is_ready,
+                "reason": reason,
+                "snapshotVersion": self._version,
+            },
+            "controlPlane": dict(self._link.describe()),
+            "routers": [_router(state) for state in self._delivery.routers()],
+            "artifacts": [self._artifact(row) for row in rows],
+        }
+
+    def _artifact(self, row: ArtifactRow) -> dict[str, Any]:
+        serving = self._deployments.status(row.uuid)
+        return {
+            "kind": row.kind,
+            "handle": row.handle,
+            "id": row.uuid,
+            "displayName": row.display_name,
+            "version": row.version,
+            "origin": row.origin,
+            "desiredState": row.desired_state,
+            "controlPlaneSync": row.cp_sync_status,
+            "controlPlaneSyncInfo": row.cp_sync_info,
+            "serving": msgspec.to_builtins(serving),
+        }
+
+    def _count(self, _keys: object) -> None:
+        self._version += 1
+
+
+def _router(state: RouterState) -> dict[str, Any]:
+    return {
+        "id": state.router,
+        "node": state.node.id,
+        "relay": state.node.relay,
+        "peer": state.peer,
+        "connectedSince": state.connected_since.isoformat(timespec="seconds"),
+        "envoyConnected": state.envoy,
+        "accepted": state.accepted,
+        "pending": state.pending,
+        "refused": [{"resource": "/".join(refused.key), "reason": refused.reason} for refused in state.refused],
+        "lastRefusal": state.last_refusal,
+    }
