@@ -13,6 +13,7 @@ from hub_lab import DOCUMENT, PATIENCE, Lab, LabMaker, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gatewright.hub.config import HubConfig
+from gatewright.hub.connections import Connections, GatewayConnection
 
 
 async def _refused(lab: Lab, headers: dict[str, str]) -> websockets.Response:
@@ -266,3 +267,37 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(ConnectionError, ssl.SSLError):
         await writer.wait_closed()
+
+
+async def test_a_token_that_ends_during_the_upgrade_opens_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = await lab.gateway()
+    (known,) = await lab.client.tokens("edge")
+    place = Connections.place
+
+    async def placed_late(self: Connections, connection: GatewayConnection) -> bool:
+        await lab.client.revoke_token("edge", known.id)
+        return await place(self, connection)
+
+    monkeypatch.setattr(Connections, "place", placed_late)
+    async with asyncio.timeout(PATIENCE):
+        socket = await websockets.connect(
+            lab.socket_url, ssl=lab.trust, additional_headers={"api-key": token}, proxy=None
+        )
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+
+
+async def test_the_capacity_holds_when_many_come_at_once(make_lab: LabMaker) -> None:
+    async with make_lab(max_connections=3) as lab:
+        token = await lab.gateway()
+
+        async def first_message() -> tuple[websockets.ClientConnection, str]:
+            socket = await websockets.connect(
+                lab.socket_url, ssl=lab.trust, additional_headers={"api-key": token}, proxy=None
+            )
+            return socket, json.loads(await socket.recv())["type"]
+
+        async with asyncio.timeout(PATIENCE):
+            attempts = await asyncio.gather(*(first_message() for _ in range(10)))
+        assert sorted(kind for _, kind in attempts) == ["connection.ack"] * 3 + ["error"] * 7
+        await asyncio.gather(*(socket.close() for socket, _ in attempts))

@@ -14,9 +14,9 @@ from typing import Final
 from sqlalchemy import Connection as DatabaseConnection
 from sqlalchemy import select
 
-from gatewright.hub.gateways import confirm
+from gatewright.hub.gateways import ACTIVE, confirm
 from gatewright.hub.store import Published, Store
-from gatewright.hub.tables import events, gateways
+from gatewright.hub.tables import events, gateways, tokens
 from gatewright.observability.logging import get_logger
 
 _PAGE: Final = 200
@@ -44,6 +44,7 @@ class GatewayConnection:
         self.since_ms = since_ms
         self.send = send
         self.close = close
+        self.placed = False
         self.started_at = 0
         self.cursor = 0
         self.confirmed = 0
@@ -54,6 +55,7 @@ class GatewayConnection:
     def start_from(self, seq: int) -> None:
         """Everything after `seq` is to be sent."""
         self.started_at = self.cursor = self.confirmed = seq
+        self.placed = True
 
     def offer(self, event: Published) -> None:
         """A new event. When too many wait they are read from the log again instead of being kept here."""
@@ -118,17 +120,23 @@ class Connections:
         """When each open connection of a gateway began, in milliseconds."""
         return [connection.since_ms for connection in self._open.get(gateway_id, ())]
 
-    async def add(self, connection: GatewayConnection) -> None:
-        """Register a connection and decide where its replay begins."""
-        gateway_id = connection.gateway_id
-        known = await self._store.read(lambda database: _confirmed_seq(database, gateway_id))
-        floors = [other.confirmed for other in self._open.get(gateway_id, ())]
+    def add(self, connection: GatewayConnection) -> None:
+        """Register a connection; from now on it counts and can be closed."""
+        self._open.setdefault(connection.gateway_id, set()).add(connection)
+        self._on_presence(connection.gateway_id)
+
+    async def place(self, connection: GatewayConnection) -> bool:
+        """Decide where the replay of a registered connection begins; False when its token has ended meanwhile."""
+        gateway_id, token_id = connection.gateway_id, connection.token_id
+        known = await self._store.read(lambda database: _confirmed_seq(database, gateway_id, token_id))
+        if known is None:
+            return False
+        floors = [other.confirmed for other in self._open.get(gateway_id, ()) if other.placed]
         lost = self._lost.pop(gateway_id, None)
         if lost is not None:
             floors.append(lost)
         connection.start_from(min(floors, default=known))
-        self._open.setdefault(gateway_id, set()).add(connection)
-        self._on_presence(gateway_id)
+        return True
 
     def remove(self, connection: GatewayConnection) -> None:
         """Forget a connection. What it did not confirm is kept for its successor."""
@@ -139,7 +147,8 @@ class Connections:
         if not group:
             del self._open[connection.gateway_id]
         # A successor that is connected already began at or before what was confirmed here, unless it began later.
-        if not any(other.started_at <= connection.confirmed for other in group):
+        covered = any(other.placed and other.started_at <= connection.confirmed for other in group)
+        if connection.placed and not covered:
             before = self._lost.get(connection.gateway_id, connection.confirmed)
             self._lost[connection.gateway_id] = min(before, connection.confirmed)
         self._on_presence(connection.gateway_id)
@@ -155,7 +164,7 @@ class Connections:
         connection.confirmed = max(connection.confirmed, seq)
         gateway_id = connection.gateway_id
         group = self._open.get(gateway_id, set())
-        floor = min([other.confirmed for other in group] or [connection.confirmed])
+        floor = min([other.confirmed for other in group if other.placed] or [connection.confirmed])
         if gateway_id in self._lost or floor <= self._persisted.get(gateway_id, 0):
             return
         self._persisted[gateway_id] = floor
@@ -193,5 +202,11 @@ def _page(connection: DatabaseConnection, gateway_id: str, after: int) -> list[P
     return [Published(row.seq, gateway_id, row.body) for row in rows]
 
 
-def _confirmed_seq(connection: DatabaseConnection, gateway_id: str) -> int:
-    return connection.execute(select(gateways.c.confirmed_seq).where(gateways.c.id == gateway_id)).scalar() or 0
+def _confirmed_seq(connection: DatabaseConnection, gateway_id: str, token_id: str) -> int | None:
+    """How far a gateway is confirmed; None when the token does not open it (any more)."""
+    query = (
+        select(gateways.c.confirmed_seq)
+        .join(tokens, tokens.c.gateway_id == gateways.c.id)
+        .where(gateways.c.id == gateway_id, tokens.c.id == token_id, tokens.c.status == ACTIVE)
+    )
+    return connection.execute(query).scalar()

@@ -89,8 +89,12 @@ class GatewaySocket:
         heartbeat: Heartbeat = websocket.scope["extensions"][EXTENSION]
         heartbeat.sent = lambda: connection.cursor
         heartbeat.confirmed = lambda seq: services.connections.confirm(connection, seq)
-        await services.connections.add(connection)
+        # Registered before anything else is waited for: the capacity is exact, and a revocation finds it.
+        services.connections.add(connection)
         try:
+            if not await services.connections.place(connection):
+                await close(REASON_SERVER_NORMAL)
+                return
             at = Timestamp(services.clock())
             # Before the first event: a gateway takes anything else in first place for a failed attempt.
             await websocket.send_text(encode_connection_ack(connection.gateway_id, connection.connection_id, at))
@@ -98,6 +102,8 @@ class GatewaySocket:
             await self._converse(websocket, connection)
         except WebSocketDisconnect:
             pass
+        except SQLAlchemyError as error:
+            _log.error("cannot serve a gateway", gateway=caller.gateway_id, cause=str(getattr(error, "orig", error)))
         finally:
             services.connections.remove(connection)
             _log.info("gateway disconnected", gateway=connection.gateway_id, connection=connection.connection_id)
