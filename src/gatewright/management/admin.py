@@ -1,25 +1,27 @@
-"""The admin API: health, what is served and why not, the link, a dump of the configuration, metrics.
+"""The admin API: health, what is served and why not, the link, a dump of the configuration.
 
 Paths of the original (`/health`, `/xds_sync_status`, `/config_dump`) and our own (`/status`, `/ready`, `/sync`).
 Source: management API reference, section 19.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatewright.artifacts.policies import PolicyCatalogue, PolicyDefinition
 from gatewright.deployment.deployments import Deployments
-from gatewright.management.bodies import answer, failure, text, timestamp
-from gatewright.management.mux import Operation
+from gatewright.management.bodies import answer, failure, text, timestamp, unavailable
+from gatewright.management.matching import Operation
 from gatewright.management.requests import Call
+from gatewright.store.errors import StoreUnavailable
+from gatewright.store.rows import ArtifactRow
 
 ADMIN = frozenset({"admin"})
 OPEN: frozenset[str] = frozenset()
+REDACTED = "***REDACTED***"
 ANY_ADDRESS = frozenset({"*", "0.0.0.0/0"})
 
 
@@ -80,7 +82,10 @@ class Admin:
     async def status(self, call: Call) -> Response:
         """Everything `gatewright status` shows."""
         del call
-        return answer(await self._overview.status())
+        try:
+            return answer(await self._overview.status())
+        except StoreUnavailable as error:
+            return unavailable(error, "the artifacts cannot be read")
 
     async def sync(self, call: Call) -> Response:
         """Reconcile with the control plane and tell what changed."""
@@ -104,20 +109,15 @@ class Admin:
         del call
         if not self._config_dump:
             return text("404 page not found", 404)
-        rows = await self._deployments.list()
-        apis = [
-            {
-                "configuration": row.document,
-                "metadata": {
-                    "createdAt": timestamp(row.created_at),
-                    "updatedAt": timestamp(row.updated_at),
-                    "status": row.desired_state,
-                    **({"deployedAt": timestamp(row.deployed_at)} if row.deployed_at else {}),
-                },
-            }
-            for row in rows
-        ]
-        policies = [_policy(definition) for definition in self._catalogue]
+        try:
+            rows = await self._deployments.list()
+        except StoreUnavailable as error:
+            return unavailable(error, "Failed to retrieve configuration dump")
+        return await asyncio.to_thread(self._dumped, rows, self._overview.snapshot_version())
+
+    def _dumped(self, rows: Sequence[ArtifactRow], version: int) -> Response:
+        apis = [_api(row) for row in rows]
+        policies = sorted(map(_policy, self._catalogue), key=lambda policy: (policy["name"], policy["version"]))
         return answer(
             {
                 "status": "success",
@@ -131,7 +131,7 @@ class Admin:
                     "totalCertificates": 0,
                     "totalCertificateBytes": 0,
                 },
-                "xds_sync": {"policy_chain_version": str(self._overview.snapshot_version())},
+                "xds_sync": {"policy_chain_version": str(version)},
             }
         )
 
@@ -149,21 +149,27 @@ def address_guard(allowed: Sequence[str]) -> Callable[[Call], Response | None]:
     return guard
 
 
-def metrics_app(exposition: Callable[[], bytes]) -> ASGIApp:
-    """The metrics port: `/metrics` in Prometheus text, `/health`."""
+def _api(row: ArtifactRow) -> dict[str, Any]:
+    metadata = {
+        "createdAt": timestamp(row.created_at),
+        "updatedAt": timestamp(row.updated_at),
+        "status": row.desired_state,
+    }
+    if row.deployed_at is not None:
+        metadata["deployedAt"] = timestamp(row.deployed_at)
+    return {"configuration": _redacted(row.document), "metadata": metadata}
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await _metrics_answer(Request(scope), exposition)(scope, receive, send)
 
-    return app
+def _redacted(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """A document without the credentials of upstreams. Documents are bounded in depth when they are read."""
+    if isinstance(value, Mapping):
+        return {name: _redacted_auth(item) if name == "auth" else _redacted(item) for name, item in value.items()}
+    return [_redacted(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _metrics_answer(request: Request, exposition: Callable[[], bytes]) -> Response:
-    if request.url.path == "/metrics":
-        return Response(exposition(), 200, {"content-type": "text/plain; version=0.0.4; charset=utf-8"})
-    if request.url.path == "/health":
-        return Response("OK", 200, {"content-type": "text/plain; charset=utf-8"})
-    return text("404 page not found", 404)
+def _redacted_auth(auth: Any) -> Any:  # noqa: ANN401 - any JSON value
+    plain = _redacted(auth)
+    return {**plain, "value": REDACTED} if isinstance(plain, dict) and plain.get("value") else plain
 
 
 def _policy(definition: PolicyDefinition) -> dict[str, Any]:

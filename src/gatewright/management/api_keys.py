@@ -1,13 +1,16 @@
 """`/…/{id}/api-keys`: create, list, update, regenerate, revoke. Source: management API reference, section 13."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 import msgspec
 from pydantic import SecretStr
 from starlette.responses import Response
 
+from gatewright.artifacts.limits import Limits
+from gatewright.artifacts.parsing import parse_json, parse_yaml
+from gatewright.artifacts.problems import MalformedDocument
 from gatewright.deployment.deployments import Deployments
 from gatewright.deployment.requests import ExpiresIn, KeyRequest
 from gatewright.deployment.results import (
@@ -19,7 +22,7 @@ from gatewright.deployment.results import (
     NotFound,
 )
 from gatewright.management.bodies import answer, failure, timestamp, unavailable
-from gatewright.management.mux import Operation
+from gatewright.management.matching import Operation
 from gatewright.management.requests import Call
 from gatewright.management.serving import marked
 from gatewright.store.errors import StoreUnavailable
@@ -27,7 +30,9 @@ from gatewright.store.rows import ApiKeyRow
 
 ROLES = frozenset({"admin", "consumer"})
 LARGEST_KEY_BODY_BYTES = 256 * 1024
-YAML_TYPES = frozenset({"application/yaml", "text/yaml"})
+LIMITS = Limits(max_bytes=LARGEST_KEY_BODY_BYTES, max_nodes=10_000)
+YAML_TYPES = frozenset({"application/yaml", "text/yaml", "application/x-yaml"})
+"""The original does not know the last one here and reads it as JSON."""
 
 
 class _Expiry(msgspec.Struct, frozen=True):
@@ -39,7 +44,7 @@ class _Body(msgspec.Struct, frozen=True, rename="camel"):
     name: str | None = None
     api_key: str | None = None
     expires_in: _Expiry | None = None
-    expires_at: datetime | None = None
+    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     external_ref_id: str | None = None
     issuer: str | None = None
 
@@ -171,30 +176,32 @@ async def _request(call: Call) -> KeyRequest:
     raw = await call.body(LARGEST_KEY_BODY_BYTES)
     kind = call.content_type.partition(";")[0].strip().lower()
     try:
-        if kind in YAML_TYPES:
-            body = msgspec.yaml.decode(raw or b"{}", type=_Body)
-        else:
-            body = msgspec.json.decode(raw, type=_Body)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-        raise _Unreadable(str(error) or "EOF") from error
+        plain = (parse_yaml if kind in YAML_TYPES else parse_json)(raw, limits=LIMITS)
+        body = msgspec.convert(_folded(plain), _Body)
+    except MalformedDocument as error:
+        raise _Unreadable(error.message) from None
+    except msgspec.ValidationError as error:
+        raise _Unreadable(str(error)) from None
     return KeyRequest(
         name=_trimmed(body.name),
         plain_key=SecretStr(value) if (value := _trimmed(body.api_key)) else None,
-        expires_at=_utc(body.expires_at),
+        expires_at=body.expires_at,
         expires_in=ExpiresIn(body.expires_in.duration, body.expires_in.unit) if body.expires_in else None,
         external_ref_id=_trimmed(body.external_ref_id),
         issuer=_trimmed(body.issuer),
     )
 
 
+_MEMBERS = {name.lower(): name for name in ("name", "apiKey", "expiresIn", "expiresAt", "externalRefId", "issuer")}
+
+
+def _folded(plain: dict[str, Any]) -> dict[str, Any]:
+    """The known members in their own spelling: the original's decoder compares names without case."""
+    return {_MEMBERS[name.lower()]: value for name, value in plain.items() if name.lower() in _MEMBERS}
+
+
 def _trimmed(value: str | None) -> str | None:
     return (value.strip() or None) if value else None
-
-
-def _utc(at: datetime | None) -> datetime | None:
-    if at is None:
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _refusal(error: Exception) -> Response:

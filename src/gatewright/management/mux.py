@@ -1,52 +1,53 @@
-"""Matches requests as the original's router does, and runs the pipeline around every endpoint.
+"""Runs the pipeline around every endpoint.
 
-Order, outermost first: correlation id, recovery, match (404 and 405 as text), parameters (400 as text), deprecation
-headers of paths without prefix, authentication, authorization, endpoint. Source: management API reference, 1.1 to 2.
+Order, outermost first: correlation id, recovery, metrics, match (404 and 405 as text), parameters (400 as text),
+deprecation headers of paths without prefix, immutable mode, authentication, authorization, guard, endpoint.
+Source: management API reference, 1.1 to 2 and 22.
 """
 
+import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from urllib.parse import parse_qs, unquote, unquote_to_bytes
+from collections.abc import Callable, Iterable
 
 import msgspec
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gatewright.management.bodies import denial, failure, text
-from gatewright.management.identity import BasicAuthenticator, Identity, NoCredentials
-from gatewright.management.requests import BodyTooLarge, Call
+from gatewright.management.identity import Authenticator, Busy, Identity, NoCredentials
+from gatewright.management.matching import (
+    BadParameter,
+    Operation,
+    RouteTable,
+    WrongMethod,
+    bound,
+    cleaned,
+    single_valued,
+)
+from gatewright.management.metrics import CONCURRENT_REQUESTS, http_request
+from gatewright.management.requests import BodyTooLarge, BodyTooSlow, Call
+
+__all__ = ["Mux", "Operation"]
 
 CORRELATION_HEADER = "x-correlation-id"
 LONGEST_CORRELATION_ID = 256
+UNMATCHED = "unmatched"
+_WRITES = frozenset({"POST", "PUT", "DELETE"})
+_IMMUTABLE = "Gateway is in immutable mode. Mutating operations are not allowed."
 _log = structlog.get_logger(__name__)
 
-Endpoint = Callable[[Call], Awaitable[Response]]
 
+class _Exchange:
+    """What is known of a request while it is answered; for the log and the metrics."""
 
-class Operation(msgspec.Struct, frozen=True):
-    """One method on one path template below the base path. Empty `roles`: open to all, without authentication."""
-
-    method: str
-    path: str
-    endpoint: Endpoint
-    roles: frozenset[str]
-    query: frozenset[str] = frozenset()
-
-
-class _Match(msgspec.Struct, frozen=True):
-    operation: Operation
-    parameters: Mapping[str, str]
-
-
-class _Node:
-    """A segment of the path templates: literal children, then one parameter."""
-
-    def __init__(self) -> None:
-        self.literal: dict[str, _Node] = {}
-        self.parameter: tuple[str, _Node] | None = None
-        self.operations: dict[str, Operation] = {}
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.correlation_id = _correlation_id(request)
+        self.started = time.perf_counter()
+        self.endpoint = UNMATCHED
+        self.user = ""
 
 
 class Mux:
@@ -56,70 +57,100 @@ class Mux:
         self,
         base: str,
         operations: Iterable[Operation],
-        authenticator: BasicAuthenticator,
+        authenticator: Authenticator,
         *,
         correlated: bool = True,
+        immutable: bool = False,
         guard: Callable[[Call], Response | None] | None = None,
     ) -> None:
-        """`guard` runs after authorization and may refuse a call (the admin port's list of addresses)."""
+        """`correlated`: answers carry a correlation id, and requests count in the metrics (not so on the admin port).
+
+        `immutable`: writes are refused, whoever asks. `guard` runs after authorization and may refuse a call (the
+        admin port's list of addresses).
+        """
         self._base = base
-        self._root = _Node()
+        self._table = RouteTable(operations)
         self._authenticator = authenticator
         self._correlated = correlated
+        self._immutable = immutable
         self._guard = guard
-        for operation in operations:
-            self._add(operation)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
-        request = Request(scope, receive)
-        correlation_id = _correlation_id(request)
-        with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
-            response = await self._guarded(request, correlation_id)
+        exchange = _Exchange(Request(scope, receive))
+        with structlog.contextvars.bound_contextvars(correlation_id=exchange.correlation_id):
+            response = await self._counted(exchange)
         if self._correlated:
-            response.headers[CORRELATION_HEADER] = correlation_id
-        if request.method == "HEAD":
+            response.headers[CORRELATION_HEADER] = exchange.correlation_id
+        if exchange.request.method == "HEAD":
             response.body = b""
         await response(scope, receive, send)
 
-    async def _guarded(self, request: Request, correlation_id: str) -> Response:
-        try:
-            return await self._answer(request, correlation_id)
-        except BodyTooLarge as error:
-            return failure(413, str(error))
-        except Exception:  # noqa: BLE001 - one request must never end the server
-            _log.exception("a request failed", method=request.method, path=request.url.path)
-            return failure(500, "Internal server error")
-
-    async def _answer(self, request: Request, correlation_id: str) -> Response:
-        raw = _raw_path(request)
-        clean = _cleaned(raw)
-        if clean != raw:
-            return Response(status_code=301, headers={"location": clean + _query_suffix(request)})
-        legacy = not raw.startswith(self._base + "/")
-        found = self._find(raw if legacy else raw[len(self._base) :], request.method)
-        if isinstance(found, Response):
-            return found
-        parameters = _bound(found.parameters)
-        if isinstance(parameters, Response):
-            return parameters
-        query = _single_valued(request.scope.get("query_string", b"").decode("latin-1"), found.operation.query)
-        if isinstance(query, Response):
-            return query
-        call = Call(request, parameters, query, correlation_id)
-        response = await self._authorized(found.operation, call)
-        if legacy:
-            self._mark_deprecated(response, raw)
+    async def _counted(self, exchange: _Exchange) -> Response:
+        if not self._correlated:
+            return await self._recovering(exchange)
+        with CONCURRENT_REQUESTS.track_inprogress():
+            response = await self._recovering(exchange)
+        request, seconds = exchange.request, time.perf_counter() - exchange.started
+        received = request.headers.get("content-length", "")
+        http_request(request.method, exchange.endpoint, response, received=received, seconds=seconds)
+        write = _log.info if request.method in _WRITES else _log.debug
+        write(
+            "request",
+            method=request.method,
+            path=request.url.path,
+            status=response.status_code,
+            user=exchange.user,
+            milliseconds=round(seconds * 1000, 1),
+        )
         return response
 
-    async def _authorized(self, operation: Operation, call: Call) -> Response:
+    async def _recovering(self, exchange: _Exchange) -> Response:
+        try:
+            return await self._answer(exchange)
+        except BadParameter as error:
+            return text(str(error), 400)
+        except ClientDisconnect:
+            return failure(400, "Failed to read request body")
+        except Exception:  # noqa: BLE001 - one request must never end the server
+            _log.exception("a request failed", method=exchange.request.method, path=exchange.request.url.path)
+            return failure(500, "Internal server error")
+
+    async def _answer(self, exchange: _Exchange) -> Response:
+        request = exchange.request
+        path = _sent_path(request)
+        clean = cleaned(path)
+        if clean != path:
+            return Response(status_code=301, headers={"location": clean + _query_suffix(request)})
+        legacy = not path.startswith(self._base + "/")
+        found = self._table.find(path if legacy else path[len(self._base) :], request.method)
+        if found is None:
+            return text("404 page not found", 404)
+        if isinstance(found, WrongMethod):
+            return text("Method Not Allowed", 405, {"allow": ", ".join(found.allowed)})
+        operation = found.operation
+        exchange.endpoint = f"{operation.method} {'' if legacy else self._base}{operation.path}"
+        query = single_valued(_query(request), operation.query)
+        call = Call(request, bound(found.parameters), query, exchange.correlation_id)
+        try:
+            response = await self._permitted(operation, call, exchange)
+        except BodyTooLarge as error:
+            response = failure(413, str(error))
+        except BodyTooSlow as error:
+            response = failure(408, str(error))
+        if legacy:
+            self._mark_deprecated(response, path)
+        return response
+
+    async def _permitted(self, operation: Operation, call: Call, exchange: _Exchange) -> Response:
+        if self._immutable and operation.method in _WRITES:
+            return failure(405, _IMMUTABLE)
         if not operation.roles:
             return await operation.endpoint(call)
         identity = await self._authenticator.identify(call.request.headers.get("authorization", ""))
-        if isinstance(identity, NoCredentials):
-            return denial(401, "skip_authz", "no valid authentication credentials provided")
         if not isinstance(identity, Identity):
-            return denial(401, "authentication_failed", "authentication failed")
+            return _unidentified(identity, call.request)
+        exchange.user = identity.user
         if not identity.roles & operation.roles:
             return denial(403, "forbidden", "forbidden")
         call = msgspec.structs.replace(call, user=identity.user, roles=identity.roles)
@@ -131,44 +162,19 @@ class Mux:
         response.headers["link"] = f'<{self._base}{path}>; rel="successor-version"'
         response.headers["warning"] = f'299 - "Deprecated API: migrate to {self._base} prefix"'
 
-    def _add(self, operation: Operation) -> None:
-        node = self._root
-        for segment in operation.path.strip("/").split("/"):
-            if segment.startswith("{"):
-                if node.parameter is None:
-                    node.parameter = (segment[1:-1], _Node())
-                node = node.parameter[1]
-            else:
-                node = node.literal.setdefault(segment, _Node())
-        node.operations[operation.method] = operation
 
-    def _find(self, path: str, method: str) -> _Match | Response:
-        found = _descend(self._root, path.split("/")[1:], {})
-        if found is None:
-            return text("404 page not found", 404)
-        node, parameters = found
-        operation = node.operations.get("GET" if method == "HEAD" else method)
-        if operation is None:
-            allowed = set(node.operations) | ({"HEAD"} if "GET" in node.operations else set())
-            return text("Method Not Allowed", 405, {"allow": ", ".join(sorted(allowed))})
-        return _Match(operation, parameters)
-
-
-def _descend(node: _Node, segments: Sequence[str], parameters: dict[str, str]) -> tuple[_Node, dict[str, str]] | None:
-    if not segments:
-        return (node, parameters) if node.operations else None
-    head, rest = segments[0], segments[1:]
-    if head == "":
-        return None
-    child = node.literal.get(unquote(head))
-    if child is not None:
-        found = _descend(child, rest, parameters)
-        if found is not None:
-            return found
-    if node.parameter is None:
-        return None
-    name, below = node.parameter
-    return _descend(below, rest, {**parameters, name: head})
+def _unidentified(why: object, request: Request) -> Response:
+    if isinstance(why, NoCredentials):
+        return denial(401, "skip_authz", "no valid authentication credentials provided")
+    peer = request.client.host if request.client else ""
+    if isinstance(why, Busy):
+        _log.warning("too many credentials wait to be checked", peer=peer)
+        response = failure(503, "too many credentials are being checked; try again in a second")
+        response.headers["retry-after"] = "1"
+        return response
+    # The name is not logged: people type passwords into the wrong field.
+    _log.warning("credentials were refused", peer=peer)
+    return denial(401, "authentication_failed", "authentication failed")
 
 
 def _correlation_id(request: Request) -> str:
@@ -178,45 +184,20 @@ def _correlation_id(request: Request) -> str:
     return str(uuid.uuid4())
 
 
-def _raw_path(request: Request) -> str:
+def _sent_path(request: Request) -> str:
+    """The path as sent, percent-encoded; of an absolute target (`GET http://host/path`) the path only."""
     raw = request.scope.get("raw_path") or request.scope["path"].encode()
-    return str(raw.split(b"?", 1)[0].decode("latin-1"))
+    path = str(raw.split(b"?", 1)[0].decode("latin-1"))
+    if path.startswith(("http://", "https://")):
+        _, slash, rest = path.partition("://")[2].partition("/")
+        return slash + rest if slash else "/"
+    return path
+
+
+def _query(request: Request) -> str:
+    return str(request.scope.get("query_string", b"").decode("latin-1"))
 
 
 def _query_suffix(request: Request) -> str:
-    query = request.scope.get("query_string", b"").decode("latin-1")
+    query = _query(request)
     return f"?{query}" if query else ""
-
-
-def _cleaned(path: str) -> str:
-    """The path without `//`, `.` and `..`, as a redirect target; a trailing slash stays."""
-    if "//" not in path and "/." not in path:
-        return path
-    kept: list[str] = []
-    for segment in path.split("/"):
-        if segment == "..":
-            if kept:
-                kept.pop()
-        elif segment not in {"", "."}:
-            kept.append(segment)
-    return "/" + "/".join(kept) + ("/" if path.endswith("/") and kept else "")
-
-
-def _bound(parameters: Mapping[str, str]) -> dict[str, str] | Response:
-    bound: dict[str, str] = {}
-    for name, raw in parameters.items():
-        try:
-            bound[name] = unquote_to_bytes(raw).decode("utf-8")
-        except UnicodeDecodeError:
-            return text(f"Invalid format for parameter {name}: the path segment is not UTF-8", 400)
-    return bound
-
-
-def _single_valued(query: str, known: frozenset[str]) -> dict[str, str] | Response:
-    values = parse_qs(query, keep_blank_values=True, max_num_fields=100) if query else {}
-    for name in sorted(known):
-        if len(values.get(name, ())) > 1:
-            return text(
-                f"Invalid format for parameter {name}: multiple values for single value parameter '{name}'", 400
-            )
-    return {name: found[0] for name, found in values.items() if name in known}

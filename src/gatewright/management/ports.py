@@ -1,6 +1,7 @@
 """HTTP servers inside this process: uvicorn on a socket that was bound before, so that a taken port is told clearly."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,28 +9,44 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from gatewright.management.protocol import MOST_CONNECTIONS, BoundedProtocol
+
 KEEP_ALIVE_S = 75
-HEADERS_TIMEOUT_S = 30
-CONCURRENT_CONNECTIONS = 1000
+BACKLOG = 1024
+UNREAD_ANSWER_TIMEOUT_MS = 60_000
+"""A client that does not take its answer for so long loses the connection."""
+
+_REMEDIES = {
+    errno.EADDRINUSE: "Stop what listens there, or set another port",
+    errno.EACCES: "Set a port above 1023, or give the process the right to use this one",
+    errno.EADDRNOTAVAIL: "Set an address that this machine has",
+}
 
 
-class PortInUse(Exception):
-    """Somebody else listens there. The text says what to do."""
+class CannotBind(Exception):
+    """The address cannot be had. The text says what to do."""
+
+
+class PortInUse(CannotBind):
+    """Somebody else listens there."""
 
 
 def bind(host: str, port: int, what: str) -> socket.socket:
-    """A listening socket. Raises PortInUse, or OSError for an address that this machine does not have."""
+    """A socket that listens; connections wait in it until a server takes them. Raises PortInUse, CannotBind."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_ANSWER_TIMEOUT_MS)
         bound.bind((host, port))
+        # Two processes may bind one address; only one may listen.
+        bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
-        raise PortInUse(
-            f"{what} cannot listen on {host}:{port}: {error.strerror}. Stop what listens there or set another port"
-        ) from error
-    bound.set_inheritable(False)
+        kind = PortInUse if error.errno == errno.EADDRINUSE else CannotBind
+        remedy = _REMEDIES.get(error.errno or 0, "Set another address")
+        raise kind(f"{what} cannot listen on {host}:{port}: {error.strerror}. {remedy}") from error
     return bound
 
 
@@ -61,11 +78,12 @@ class HttpServer:
             lifespan="off",
             server_header=False,
             ws="none",
-            http="h11",
+            http=BoundedProtocol,
+            backlog=BACKLOG,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, int(shutdown_timeout_s)),
-            limit_concurrency=CONCURRENT_CONNECTIONS,
+            limit_concurrency=MOST_CONNECTIONS,
         )
         self._server = _Server(config)
         self._socket = bound

@@ -1,13 +1,19 @@
 """A request after matching: decoded path parameters, single-valued query parameters, a bounded body, the caller."""
 
+import asyncio
 from collections.abc import Mapping
 
 import msgspec
 from starlette.requests import Request
 
+from gatewright.artifacts.limits import DEFAULT_LIMITS
 from gatewright.deployment.requests import Caller
 
-LARGEST_BODY_BYTES = 16 * 1024 * 1024
+LARGEST_BODY_BYTES = DEFAULT_LIMITS.max_bytes
+"""What a document may weigh; the original has no limit."""
+
+BODY_TIMEOUT_S = 30.0
+"""From the end of the head to the end of the body."""
 
 
 class BodyTooLarge(Exception):
@@ -15,6 +21,13 @@ class BodyTooLarge(Exception):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"request body exceeds {limit} bytes")
+
+
+class BodyTooSlow(Exception):
+    """The body did not arrive in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"request body did not arrive within {seconds:g} seconds")
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -38,7 +51,17 @@ class Call(msgspec.Struct, frozen=True):
         return str(self.request.headers.get("content-type", ""))
 
     async def body(self, limit: int = LARGEST_BODY_BYTES) -> bytes:
-        """The complete body. Raises BodyTooLarge."""
+        """The complete body. Raises BodyTooLarge (early, when its length is declared), BodyTooSlow."""
+        declared = self.request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared[:20]) > limit:
+            raise BodyTooLarge(limit)
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await self._read(limit)
+        except TimeoutError:
+            raise BodyTooSlow(BODY_TIMEOUT_S) from None
+
+    async def _read(self, limit: int) -> bytes:
         parts: list[bytes] = []
         size = 0
         async for part in self.request.stream():

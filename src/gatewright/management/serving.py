@@ -15,7 +15,7 @@ from starlette.responses import Response
 from gatewright.deployment.deployments import Deployments
 from gatewright.deployment.results import Change
 from gatewright.management.bodies import answer, failure
-from gatewright.management.mux import Operation
+from gatewright.management.matching import Operation
 from gatewright.management.requests import Call
 
 CHANGE_HEADER = "x-gatewright-change"

@@ -12,23 +12,11 @@ from pydantic import SecretStr
 
 from gatewright.management.identity import User, hash_password
 from gatewright.observability.redaction import register_secret
-from gatewright.settings.tree import Settings
 from gatewright.store import Store
 
 ADMINISTRATOR = "admin"
 META_NAME = "management.administrator"
 PASSWORD_BYTES = 18
-
-
-def configured_users(settings: Settings) -> list[User]:
-    """The users of `controller.auth.basic.users`, when basic authentication is on."""
-    basic = settings.controller.auth.basic
-    if not basic.enabled:
-        return []
-    return [
-        User(name=user.username, password=user.password, hashed=user.password_hashed, roles=frozenset(user.roles))
-        for user in basic.users
-    ]
 
 
 async def generated_administrator(store: Store, announce: Callable[[str, str], None]) -> User:

@@ -17,17 +17,17 @@ from gatewright.deployment.deployments import Deployments
 from gatewright.deployment.kinds import RestApiRules
 from gatewright.deployment.rollout import Rollout
 from gatewright.deployment.serving import ServingBoard
-from gatewright.management.admin import Admin, address_guard, metrics_app
+from gatewright.management.admin import Admin, address_guard
 from gatewright.management.api_keys import ApiKeys
-from gatewright.management.identity import BasicAuthenticator
+from gatewright.management.metrics import counting, metrics_app
 from gatewright.management.mux import Mux
 from gatewright.management.ports import HttpServer, bind
 from gatewright.management.rest_apis import RestApis
 from gatewright.management.serving import Serving
+from gatewright.management.users import authenticator_of, needs_administrator
 from gatewright.observability.logging import get_logger
-from gatewright.observability.metrics import exposition
 from gatewright.policies.registry import installed
-from gatewright.process.administrators import configured_users, generated_administrator
+from gatewright.process.administrators import generated_administrator
 from gatewright.process.certificate import self_signed
 from gatewright.process.gateway import gateway_of
 from gatewright.process.link import Standalone
@@ -155,11 +155,12 @@ class Controller:
         self, management_socket: socket.socket, store: Store, deployments: Deployments, overview: Overview
     ) -> None:
         settings = self._settings
-        users = configured_users(settings) or [await generated_administrator(store, self._announce)]
-        authenticator = BasicAuthenticator(users)
+        generated = await generated_administrator(store, self._announce) if needs_administrator(settings) else None
+        authenticator = authenticator_of(settings, generated)
         operations = [
             *RestApis(deployments).operations(),
             *ApiKeys(deployments, kind="RestApi", collection="rest-apis").operations(),
+            *Serving(deployments).operations(),
             *Serving(deployments).operations(),
         ]
         await self._serve(Mux(MANAGEMENT_BASE, operations, authenticator), management_socket, "management API")
@@ -175,7 +176,8 @@ class Controller:
         metrics = settings.controller.metrics
         if metrics.enabled:
             bound = bind(settings.gatewright.bind.metrics, metrics.port, "the metrics port")
-            await self._serve(metrics_app(lambda: exposition()[0]), bound, "metrics")
+            refresh = counting(deployments, storage_type=settings.controller.storage.type)
+            await self._serve(metrics_app(refresh), bound, "metrics")
 
     async def _serve(self, app: ASGIApp, bound: socket.socket, what: str) -> None:
         timeout = self._settings.controller.server.shutdown_timeout.total_seconds()

@@ -2,7 +2,8 @@
 
 import sys
 
-from gatewright.management.ports import PortInUse
+from gatewright.management.ports import CannotBind
+from gatewright.management.users import AuthenticationSettings
 from gatewright.observability.logging import configure_logging, get_logger
 from gatewright.process.controller import Controller
 from gatewright.process.foreground import run
@@ -15,7 +16,8 @@ from gatewright.xds.local_source import LocalSource
 from gatewright.xds.server import CannotListen
 
 EXPECTED: tuple[type[Exception], ...] = (
-    PortInUse,
+    AuthenticationSettings,
+    CannotBind,
     CertificateUnreadable,
     RouterError,
     StoreError,
