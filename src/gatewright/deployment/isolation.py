@@ -16,7 +16,7 @@ _PATIENCE_S = 5.0
 
 
 class Undecided(Exception):
-    """The routers went away or do not answer; the refusal will come again when they are back."""
+    """The routers went away or do not answer, or a suspect was changed."""
 
 
 class Isolation:
@@ -26,27 +26,31 @@ class Isolation:
         self._placement = placement
         self._data_plane = data_plane
 
-    async def find(self, key: ResourceId, hints: Collection[str]) -> dict[str, Api]:
+    async def find(self, key: ResourceId, hints: Collection[str]) -> dict[str, Api] | None:
         """The APIs that `key` is refused for, with the models that were refused.
 
         They are back to their last good form when this returns. `hints` are looked at first. Empty: nothing that could
-        be taken back is in the resource, or the routers do not answer.
+        be taken back is in the resource. None: it could not be decided now.
         """
         suspects = self._suspects(key)
         search = _Search(self._placement, suspects)
         if len(suspects) <= 1 or key[0] == CLUSTER:
             await search.back(suspects)
-            return search.unchanged(suspects)
+            return search.unchanged()
         try:
             for api_id in sorted(suspects, key=lambda suspect: (suspect not in hints, suspect)):
                 await search.back([api_id])
-                if await self._is_accepted(key):
-                    return search.unchanged([api_id])
+                accepted = await self._is_accepted(key)
+                search.check()
+                if accepted:
+                    return {api_id: suspects[api_id]}
                 await search.again([api_id])
-            return search.unchanged(await self._one_by_one(key, search))
+            culprits = await self._one_by_one(key, search)
+            search.check()
+            return {api_id: suspects[api_id] for api_id in culprits}
         except Undecided:
             await search.again(suspects)
-            return {}
+            return None
 
     def _suspects(self, key: ResourceId) -> dict[str, Api]:
         suspects: dict[str, Api] = {}
@@ -94,11 +98,18 @@ class _Search:
         """To the form that is suspected."""
         await self._placement.place({api_id: self.suspects[api_id] for api_id in api_ids}, trial=self._epochs)
 
-    def unchanged(self, api_ids: Iterable[str]) -> dict[str, Api]:
-        """Those of the suspects that are still what they were."""
+    def unchanged(self) -> dict[str, Api]:
+        """The suspects that nobody has changed meanwhile."""
         return {
-            api_id: self.suspects[api_id] for api_id in api_ids if self._placement.epoch(api_id) == self._epochs[api_id]
+            api_id: api
+            for api_id, api in self.suspects.items()
+            if self._placement.epoch(api_id) == self._epochs[api_id]
         }
+
+    def check(self) -> None:
+        """Raises Undecided when a suspect was changed: what the routers say then proves nothing about the others."""
+        if len(self.unchanged()) != len(self.suspects):
+            raise Undecided
 
 
 def _same(one: Api | None, other: Api | None) -> bool:

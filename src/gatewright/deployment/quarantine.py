@@ -22,6 +22,7 @@ from gatewright.observability.logging import get_logger
 from gatewright.store import Store, StoreUnavailable, last_good
 
 REFUSED_BY_ROUTER = "REFUSED_BY_ROUTER"
+_AGAIN_S = 1.0
 _log = get_logger(__name__)
 
 
@@ -114,6 +115,10 @@ class Quarantine:
             return
         concerned = self._placement.users_of(key)
         culprits = await self._isolation.find(key, self._kept)
+        if culprits is None:
+            # What comes of it is a refusal that may have been seen before, and then nobody would tell of it again.
+            asyncio.get_running_loop().call_later(_AGAIN_S, self._reconsider, key, words)
+            return
         if not culprits:
             _log.error("a router refuses a resource; no artifact can be blamed for it", resource=key[1], reason=words)
         for uuid, refused in culprits.items():
@@ -126,6 +131,13 @@ class Quarantine:
             )
         self._board.reconsider(concerned)
         self.count()
+
+    def _reconsider(self, key: ResourceId, words: str) -> None:
+        version = self._placement.version(key)
+        if self._data_plane is None or version is None:
+            return
+        if self._data_plane.now({key: version}).refused is not None:
+            self._note(key, version, words)
 
     def _note(self, key: ResourceId, version: str, words: str) -> None:
         self._refusals[key] = (version, words)
