@@ -25,6 +25,7 @@ from gatewright.policies.registry import installed
 ENGINE_FILTER = "gatewright.engine"
 ENGINE_CLUSTER = "gatewright_engine"
 CHAIN_METADATA = "x-gatewright-chain"
+ENGINE_CREDENTIALS = "credentials"
 ENGINE_TIMEOUT_S = 60
 
 
@@ -104,6 +105,17 @@ def _plan(route: Route, gateway: Gateway) -> Plan:
 def uses_native(route: Route, gateway: Gateway) -> bool:
     """Whether filters that a scope switches on must stay on for this route."""
     return bool(_plan(route, gateway).native)
+
+
+def engine_credentials(
+    apis: Iterable[Api], credentials: Mapping[str, Sequence[ApiKeyCredential]], gateway: Gateway
+) -> bytes:
+    """The keys that the engine must know for these APIs, as JSON; empty when none of them goes through the engine.
+
+    They travel as metadata of the routes, so that routes and keys are accepted, kept on disk and replaced together.
+    """
+    known = {api.api_id: list(credentials.get(api.api_id, ())) for api in apis if needs_engine(api, gateway)}
+    return msgspec.json.encode(known, order="deterministic") if known else b""
 
 
 def needs_engine(api: Api, gateway: Gateway) -> bool:

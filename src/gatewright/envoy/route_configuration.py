@@ -9,7 +9,7 @@ from envoy.config.route.v3 import route_components_pb2 as proto
 from envoy.config.route.v3 import route_pb2
 
 from gatewright.envoy.filter_configuration import place
-from gatewright.envoy.policies import scope_config
+from gatewright.envoy.policies import ENGINE_CREDENTIALS, ENGINE_FILTER, engine_credentials, scope_config
 from gatewright.envoy.private_headers import NOT_TO_UPSTREAMS
 from gatewright.envoy.route_tree import fill
 from gatewright.envoy.routes import render_route
@@ -36,6 +36,9 @@ def route_configuration(
     configuration = empty_configuration(name)
     for filter_name in sorted(on):
         configuration.typed_per_filter_config[filter_name].CopyFrom(on[filter_name])
+    for_engine = engine_credentials(apis, credentials, gateway)
+    if for_engine:
+        configuration.metadata.filter_metadata[ENGINE_FILTER].update({ENGINE_CREDENTIALS: for_engine.decode()})
     reserved = {f"/{HEALTH_SEGMENT}": health_routes()} if health else {}
     for plan in plans:
         host = configuration.virtual_hosts.add(name=plan.domains[0], domains=plan.domains)

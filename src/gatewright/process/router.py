@@ -1,11 +1,19 @@
 """The router of a process: its Envoy, fed by the controller in this process or by one elsewhere, and its engine."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from gatewright.engine.feed import Feed
+from gatewright.engine.server import Engine
+from gatewright.observability.logging import get_logger
 from gatewright.router.router import Router, RouterConfig, Source
 from gatewright.settings.tree import Settings
 from gatewright.xds.controller_link import ControllerLink
+
+FIRST_READY_S = 30.0
+"""How long the start waits for Envoy before it says that clients are not served yet. It goes on in either case."""
+_log = get_logger(__name__)
 
 
 def state_dir(settings: Settings) -> Path:
@@ -28,26 +36,47 @@ class RouterPart:
         self._settings = settings
         self._source = source
         self.router: Router | None = None
+        self._sockets: tempfile.TemporaryDirectory[str] | None = None
+        self._engine: Engine | None = None
+        self._feed: Feed | None = None
 
     async def start(self) -> None:
         """Raises RouterError."""
-        router = Router(_config(self._settings), self._source())
-        await router.start()
-        self.router = router
+        self._sockets = tempfile.TemporaryDirectory(prefix="gatewright-")
+        socket = Path(self._sockets.name) / "engine.sock"
+        self._engine = Engine(socket, api_key_issuer=self._settings.api_key.issuer)
+        await self._engine.start()
+        self.router = Router(_config(self._settings, socket), self._source())
+        try:
+            await self.router.start()
+        except BaseException:
+            await self.stop()
+            raise
+        if self.router.snapshot is not None:
+            self._feed = Feed(self.router.snapshot, self._engine.credentials)
+        if not await self.router.wait_ready(FIRST_READY_S):
+            _log.warning("the router does not serve yet", reason=self.router.status().reason)
 
     async def stop(self) -> None:
-        """Drain and stop Envoy."""
+        """Drain and stop Envoy, then the engine that it asks."""
+        if self._feed is not None:
+            self._feed.close()
         if self.router is not None:
             await self.router.stop()
+        if self._engine is not None:
+            await self._engine.stop()
+        if self._sockets is not None:
+            self._sockets.cleanup()
 
 
-def _config(settings: Settings) -> RouterConfig:
+def _config(settings: Settings, engine_socket: Path) -> RouterConfig:
     envoy, router, address = settings.gatewright.envoy, settings.router, settings.gatewright.bind.router
     listeners = [(address, router.listener_port)]
     if router.https_enabled:
         listeners.append((address, router.https_port))
     return RouterConfig(
         state_dir=state_dir(settings),
+        engine_socket=engine_socket,
         binary=envoy.binary,
         concurrency=envoy.concurrency,
         log_level=envoy.log_level,

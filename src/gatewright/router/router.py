@@ -27,6 +27,7 @@ from gatewright.xds.keys import WILDCARD_TYPES, ResourceKey, key_of
 from gatewright.xds.limits import Limits
 from gatewright.xds.outcomes import Accepted, Node, Outcome, Refused
 from gatewright.xds.relay import Relay
+from gatewright.xds.snapshot import Snapshot
 
 LIVE_POLL_S: Final = 0.02
 DRAIN_POLL_S: Final = 0.1
@@ -172,8 +173,11 @@ class Router:
         """Let open requests finish within the drain time, then end everything. Safe to call again."""
         if self._waiting_for_live is not None:
             self._waiting_for_live.cancel()
+        # From here on a probe must see that clients should go elsewhere.
+        was_ready = self.ready
+        self._ready.clear()
         if self._supervisor is not None:
-            await self._supervisor.stop(self._drain)
+            await self._supervisor.stop(self._drain if was_ready else None)
         await self._source.stop()
         if self._relay is not None:
             await self._relay.stop()
@@ -182,7 +186,6 @@ class Router:
         if self._state is not None:
             self._state.close()
             self._state = None
-        self._ready.clear()
 
     # -- questions -------------------------------------------------------------------------------------------------
 
@@ -226,6 +229,11 @@ class Router:
         if self._listener_problems:
             return next(iter(self._listener_problems.values()))
         return self._supervisor.problem if self._supervisor is not None else None
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What this router has, once it is started; the policy engine reads along."""
+        return self._relay.snapshot if self._relay is not None else None
 
     @property
     def admin(self) -> EnvoyAdmin | None:
@@ -297,7 +305,7 @@ class Router:
     async def _drain(self) -> None:
         """Clients are told to go elsewhere, open requests finish; bounded by the drain time."""
         admin, seconds = self._admin, self._config.drain_time_s
-        if admin is None or seconds <= 0 or not self.ready:
+        if admin is None or seconds <= 0:
             return
         try:
             await admin.drain_gracefully()
