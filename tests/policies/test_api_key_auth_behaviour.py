@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+
 from gatewright.engine.credentials import Credentials
 from gatewright.model.credentials import ApiKeyCredential
 from gatewright.policies.contract import ApiInfo, Continue, RequestHeaders, Respond, Services

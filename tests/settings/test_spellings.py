@@ -556,6 +556,6 @@ def test_variables_of_the_runtime_image_reach_envoy() -> None:
         },
     )
     own = loaded.settings.gatewright
-    assert (own.envoy.concurrency, own.envoy.log_level, own.envoy.re2_max_program_size) == (2, "info", 500)
+    assert (own.envoy.concurrency, own.envoy.log_level, own.envoy.re2_max_program_size) == (2, "warning", 500)
     assert (own.remote_controller.host, own.remote_controller.xds_port) == ("controller", 0)
     assert loaded.warnings == ()

