@@ -1,0 +1,161 @@
+"""The whole demo, once: every step holds, and nothing is left of it."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = (sys.executable, "-m", "gatewright.cli.main", "demo")
+STEPS = (
+    (r"The hub, a control plane, is running", ""),
+    (r"A sample backend is running", ""),
+    (r"A gateway is registered at the hub, its token stored", ""),
+    (r"The gateway with Envoy is up, connected over verified TLS", ""),
+    (r"The hub deploys an API, made from an OpenAPI document", "deployed"),
+    (r"Envoy refuses a call without a key", "401"),
+    (r"The hub issues an API key", ""),
+    (r"Envoy lets the call with the key through", "200"),
+    (r"The hub revokes the key; Envoy refuses it", "401"),
+    (r"A second API is made at the gateway, and served", "200"),
+    (r"It arrives at the hub", ""),
+    (r"The hub undeploys the first API; the second goes on", "404"),
+)
+STEP = re.compile(
+    r"^(?P<mark>\S+) +(?P<number>\d+)  (?P<text>.+?) {2,}(?P<result>\w*) +(?P<took>[\d.]+ m?s)$", re.MULTILINE
+)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """The demo's folder below the test's own; a proxy that must not be used."""
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:1")
+    return {**os.environ, **proxies, "TMPDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8"}
+
+
+def _processes_of(folder: Path) -> list[str]:
+    """Command lines of processes that mention the demo's folder, or stand in it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            stands_in = str((entry / "cwd").readlink())
+        except (OSError, ValueError):
+            continue
+        if str(folder) in command or stands_in.startswith(str(folder)):
+            found.append(command)
+    return found
+
+
+def _nothing_left(folder: Path) -> bool:
+    deadline = time.monotonic() + 10
+    while _processes_of(folder):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _export(output: str, name: str) -> str:
+    found = re.search(rf"export {name}=(\S+)", output)
+    assert found, output
+    return found[1]
+
+
+def test_every_step_holds_and_nothing_is_left(environ: dict[str, str], tmp_path: Path) -> None:
+    ended = subprocess.run([*PROGRAM, "--once"], env=environ, capture_output=True, text=True, timeout=180, check=False)
+    output = ended.stdout
+    assert ended.returncode == 0, output + ended.stderr
+    steps = [(found["mark"], found["text"], found["result"]) for found in STEP.finditer(output)]
+    assert steps == [("✓", text, result) for text, result in STEPS], output
+    assert f"All {len(STEPS)} steps held" in output
+    assert max(len(line) for line in output.split("\n") if "export" not in line) <= 80
+    assert _nothing_left(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the command lines are for curl")
+def test_the_command_lines_work_by_hand_until_ctrl_c(environ: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "output"
+    with log.open("wb") as output:
+        demo = subprocess.Popen(PROGRAM, env=environ, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        text = _until(log, "Ctrl-C stops it", demo)
+        variables = {name: _export(text, name) for name in ("D", "HUB", "GATEWAY", "CALL")}
+        commands = [line.strip() for line in text.replace("\\\n", "").split("\n") if line.startswith("        curl")]
+        assert len(commands) >= len(STEPS)
+        answers = {}
+        for command in commands:
+            ended = subprocess.run(
+                ["bash", "-c", f"{command} -w '\\nstatus=%{{http_code}}'"],
+                env={**os.environ, **variables, "no_proxy": "*"},
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            assert ended.returncode == 0, (command, ended.stderr)
+            answers[command] = int(re.findall(r"status=(\d+)", ended.stdout)[-1])
+        # Revoking twice, creating a second time and calling what was undeployed are refused; nothing else is.
+        assert {command for command, status in answers.items() if status >= 400} <= {
+            command
+            for command in commands
+            if "DELETE" in command or "rest-apis" in command or "pet-store/pet" in command
+        }, answers
+    finally:
+        demo.send_signal(signal.SIGINT)
+        status = demo.wait(60)
+    assert status == 0, log.read_text()
+    assert _nothing_left(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+
+
+def test_interrupted_in_the_middle(environ: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "output"
+    with log.open("wb") as output:
+        demo = subprocess.Popen([*PROGRAM, "--once"], env=environ, stdout=output, stderr=subprocess.STDOUT)
+    _until(log, "its token stored", demo)
+    demo.send_signal(signal.SIGINT)
+    assert demo.wait(60) == 130
+    assert "Interrupted." in log.read_text()
+    assert _nothing_left(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+
+
+def test_killed_in_the_middle_leaves_no_process_and_the_next_run_cleans_up(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "output"
+    with log.open("wb") as output:
+        demo = subprocess.Popen([*PROGRAM, "--once"], env=environ, stdout=output, stderr=subprocess.STDOUT)
+    _until(log, "connected over verified TLS", demo)
+    demo.kill()
+    demo.wait(60)
+    assert _nothing_left(tmp_path)
+    assert len(list(tmp_path.glob("gatewright-demo-*"))) == 1
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        ended = subprocess.run(
+            [*PROGRAM, "--hub-port", port], env=environ, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert ended.returncode == 1
+    assert (
+        ended.stderr
+        == f"error: port {port} (--hub-port) is in use. Stop what listens there, or leave --hub-port out.\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+
+
+def _until(log: Path, words: str, demo: "subprocess.Popen[bytes]") -> str:
+    deadline = time.monotonic() + 120
+    while words not in (text := log.read_text()):
+        assert demo.poll() is None, text
+        assert time.monotonic() < deadline, text
+        time.sleep(0.02)
+    return text
