@@ -32,7 +32,7 @@ from gatewright.store.rows import API_KEY, ApiKeyRow, ArtifactRow, ChangeRow
 
 _GROUP = 32
 _FEED_PAGE = 1000
-_SLICE_S = 0.02
+_SLICE_S = 0.01
 _RETRY_S = 30.0
 _RETRY_PAUSE_S = 1.0
 _REMEMBERED_DELETIONS = 1000
