@@ -390,6 +390,11 @@ def _document(name: str) -> bytes:
 
 
 def _is_openapi(document: bytes) -> bool:
-    import re
+    """What cannot be read is not; the hub then says what is wrong with it."""
+    import yaml
 
-    return re.search(rb"""(?m)^\s*["']?openapi["']?\s*:|^\s*\{\s*"openapi"\s*:""", document) is not None
+    try:
+        tree = yaml.load(document, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return False
+    return isinstance(tree, dict) and "kind" not in tree and ("openapi" in tree or "swagger" in tree)

@@ -24,7 +24,7 @@ DEFAULT_DATA_DIR: Final = Path("hub-data")
 DEFAULT_PORT: Final = 9243
 PANEL: Final = "Which hub"
 _LARGEST_FILE = 64 * 1024
-_TOKEN_REMEDY = "name the hub's data directory with --data-dir, or the token with --admin-token-file"
+_REMEDY = "name the hub's data directory with --data-dir, or the token with --admin-token-file"
 
 HubUrl = Annotated[
     str | None,
@@ -124,7 +124,7 @@ def _client(hub: str | None, data_dir: Path, token_file: Path | None, ca_file: P
     file = token_file or data_dir / ADMIN_TOKEN_FILE
     token = token or _read(file)
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise Failure(f"{file} holds no admin token", code=Exit.UNAUTHORISED, remedy=_TOKEN_REMEDY)
+        raise Failure(f"{file} holds no admin token", code=Exit.UNAUTHORISED, remedy=_REMEDY)
     authority = ca_file or (data_dir / CA_FILE if not told or (data_dir / CA_FILE).exists() else None)
     try:
         return HubClient(url.rstrip("/"), token, authority)
@@ -154,7 +154,7 @@ def _read(path: Path) -> str:
         raise Failure(
             f"the hub's admin token {path} cannot be read: {reason}",
             code=Exit.UNAUTHORISED,
-            remedy=_TOKEN_REMEDY,
+            remedy=_REMEDY,
         ) from error
 
 

@@ -1,5 +1,6 @@
 """How the demo prints: one line for each step with its duration, below it the command lines that repeat it."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -7,7 +8,8 @@ from contextlib import contextmanager
 from typing import Final, TextIO
 
 WIDTH: Final = 80
-_RESULT: Final = 12
+_TAIL: Final = 18
+_GREEN, _RED, _DIM = "32", "31", "2"
 
 
 class Step:
@@ -20,11 +22,12 @@ class Step:
 
 
 class Screen:
-    """Writes to a terminal or a file."""
+    """Writes to a terminal (with colours, unless NO_COLOR is set) or to a file."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         self._is_terminal = self._stream.isatty()
+        self._coloured = self._is_terminal and not os.environ.get("NO_COLOR")
         unicode = (self._stream.encoding or "").lower().replace("-", "").startswith("utf")
         self._done, self._failed = ("✓", "✗") if unicode else ("ok", "FAILED")
         self.steps = 0
@@ -41,23 +44,28 @@ class Screen:
         step = Step(text)
         started = time.perf_counter()
         if self._is_terminal:
-            self._stream.write(f"\r  {self.steps:>2}  {text} …")
+            self._stream.write(f"  {self.steps:>2}  {text} …")
             self._stream.flush()
         try:
             yield step
         except BaseException:
-            self._end(step, self._failed, time.perf_counter() - started)
+            self._end(step, time.perf_counter() - started, held=False)
             raise
-        self._end(step, self._done, time.perf_counter() - started)
+        self._end(step, time.perf_counter() - started, held=True)
 
-    def _end(self, step: Step, mark: str, seconds: float) -> None:
+    def _end(self, step: Step, seconds: float, *, held: bool) -> None:
         if self._is_terminal:
             self._stream.write("\r\x1b[K")
-        head = f"{mark} {self.steps:>2}  {step.text}"
-        tail = f"{step.result:>5}  {_took(seconds):>7}"
-        self.line(f"{head:<{WIDTH - _RESULT - 2}}{tail:>{_RESULT + 2}}")
+        mark = self._done if held else self._failed
+        head = f" {self.steps:>2}  {step.text}"
+        tail = f"  {step.result:>8} {_took(seconds):>7}"
+        painted = self._painted(mark, _GREEN if held else _RED)
+        self.line(f"{painted}{head:<{WIDTH - _TAIL - len(mark)}}{tail}")
         for text in step.lines:
-            self.line(f"        {text}")
+            self.line(self._painted(f"        {text}", _DIM))
+
+    def _painted(self, text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._coloured else text
 
 
 def _took(seconds: float) -> str:
