@@ -37,8 +37,7 @@ def up(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict = Fal
     from gatewright import process
 
     loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
-    _leave_addresses(loaded)
-    raise typer.Exit(process.up(loaded))
+    raise typer.Exit(process.up(loaded, started=lambda: _leave_addresses(loaded)))
 
 
 def controller(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict = False) -> None:
@@ -46,8 +45,7 @@ def controller(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Stri
     from gatewright import process
 
     loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
-    _leave_addresses(loaded)
-    raise typer.Exit(process.controller(loaded))
+    raise typer.Exit(process.controller(loaded, started=lambda: _leave_addresses(loaded)))
 
 
 def router(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict = False) -> None:

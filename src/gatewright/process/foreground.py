@@ -29,16 +29,31 @@ class Part(Protocol):
         ...
 
 
-def run(parts: Callable[[], Sequence[Part]], ready: str, *, expected: tuple[type[Exception], ...]) -> int:
+def _nothing() -> None:
+    """What most do once all parts have started."""
+
+
+def run(
+    parts: Callable[[], Sequence[Part]],
+    ready: str,
+    *,
+    expected: tuple[type[Exception], ...],
+    started: Callable[[], None] = _nothing,
+) -> int:
     """Run until SIGINT or SIGTERM; returns the exit code.
 
-    `parts` makes them inside the event loop. `ready` is logged when all have started. `expected` errors at the start
+    `parts` makes them inside the event loop. `ready` is logged, and `started` called, when all have started. `expected` errors at the start
     are told in one line; others are faults of ours and keep their trace.
     """
-    return uvloop.run(_run(parts, ready, expected))
+    return uvloop.run(_run(parts, ready, expected, started))
 
 
-async def _run(parts: Callable[[], Sequence[Part]], ready: str, expected: tuple[type[Exception], ...]) -> int:
+async def _run(
+    parts: Callable[[], Sequence[Part]],
+    ready: str,
+    expected: tuple[type[Exception], ...],
+    tell_started: Callable[[], None],
+) -> int:
     signalled = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
@@ -50,6 +65,7 @@ async def _run(parts: Callable[[], Sequence[Part]], ready: str, expected: tuple[
             if not await _before(starting, signalled):
                 return 0
             started.append(part)
+        tell_started()
         _log.info(ready)
         await signalled.wait()
     except expected as error:

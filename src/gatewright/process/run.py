@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 
 from gatewright.management.ports import CannotBind
 from gatewright.management.users import AuthenticationSettings
@@ -28,8 +29,8 @@ EXPECTED: tuple[type[Exception], ...] = (
 _log = get_logger(__name__)
 
 
-def up(loaded: Loaded) -> int:
-    """Controller and router in one process."""
+def up(loaded: Loaded, *, started: Callable[[], None]) -> int:
+    """Controller and router in one process; `started` is called when both have."""
     settings = _begin(loaded)
 
     def parts() -> tuple[Controller, RouterPart]:
@@ -37,17 +38,23 @@ def up(loaded: Loaded) -> int:
         local = RouterPart(settings, lambda: LocalSource(controller.snapshot, controller.routers))
         return controller, local
 
-    return run(parts, f"the gateway is up: traffic on {_traffic(settings)}; {_apis(settings)}", expected=EXPECTED)
+    return run(
+        parts,
+        f"the gateway is up: traffic on {_traffic(settings)}; {_apis(settings)}",
+        expected=EXPECTED,
+        started=started,
+    )
 
 
-def controller(loaded: Loaded) -> int:
-    """A controller alone."""
+def controller(loaded: Loaded, *, started: Callable[[], None]) -> int:
+    """A controller alone; `started` is called when it has."""
     settings = _begin(loaded)
     make_keys = _make_keys(loaded, by_default=False)
     return run(
         lambda: (Controller(settings, announce=_announce, make_keys=make_keys),),
         f"the controller is up: {_apis(settings)}",
         expected=EXPECTED,
+        started=started,
     )
 
 
