@@ -42,8 +42,8 @@ def run(
 ) -> int:
     """Run until SIGINT or SIGTERM; returns the exit code.
 
-    `parts` makes them inside the event loop. `ready` is logged, and `started` called, when all have started. `expected` errors at the start
-    are told in one line; others are faults of ours and keep their trace.
+    `parts` makes them inside the event loop. `ready` is logged, and `started` called, when all have started.
+    `expected` errors at the start are told in one line; others are faults of ours and keep their trace.
     """
     return uvloop.run(_run(parts, ready, expected, started))
 
