@@ -9,12 +9,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from gatewright.artifacts.metadata import ARTIFACT_ID_ANNOTATION
 from gatewright.artifacts.problems import InvalidArtifact
-from gatewright.artifacts.templates import TemplateError
-from gatewright.deployment import artifact_writes, key_writes
+from gatewright.deployment import admission, artifact_writes, key_writes
 from gatewright.deployment.artifact_writes import Scope
-from gatewright.deployment.ids import Clock, canonical_uuid, milliseconds, usable_id, utc_now
+from gatewright.deployment.ids import Clock, milliseconds, utc_now
 from gatewright.deployment.kinds import KindRules, Prepared
 from gatewright.deployment.requests import ArtifactFilter, Caller, KeyEvent, KeyRequest
 from gatewright.deployment.results import (
@@ -23,7 +21,6 @@ from gatewright.deployment.results import (
     Conflict,
     DeploymentIdMismatch,
     HandleMismatch,
-    InvalidPin,
     KeyApplied,
     KeyCreated,
     KeyIgnored,
@@ -32,7 +29,6 @@ from gatewright.deployment.results import (
     KeyStale,
     KeyUpdated,
     NotFound,
-    RefusalCode,
     Refused,
     Serving,
     ServingStatus,
@@ -47,7 +43,6 @@ from gatewright.store import Store, StoreUnavailable, api_keys, artifacts, outbo
 from gatewright.store.rows import ApiKeyRow, ArtifactRow, DesiredState, OutboxRow, SyncStatus
 
 _T = TypeVar("_T")
-_FEW_OPERATIONS = 100
 _log = get_logger(__name__)
 
 Keys = list[ApiKeyRow]
@@ -94,7 +89,7 @@ class Deployments:
         UnsupportedKind. The order of the checks is that of the management API reference, 8.3.
         """
         rules = self._rules(kind)
-        pinned = _pin(document)
+        pinned = admission.pin(document)
         prepared = await self._prepare(rules, document, freeze_defaults=True)
         scope = self._scope(correlation_id)
         stored = await self._write_local(
@@ -111,7 +106,7 @@ class Deployments:
         Raises as `create`, and HandleMismatch, NotFound.
         """
         rules = self._rules(kind)
-        named = _handle(document)
+        named = admission.handle(document)
         if named and named != handle:
             raise HandleMismatch(f"handle mismatch: path has '{handle}' but YAML metadata.name has '{named}'")
         if await self.get(kind, handle) is None:
@@ -218,7 +213,7 @@ class Deployments:
         """A deployment: validated, then stored when `performed_at` (None: now) is newer than what is stored."""
         kind = str(document.get("kind") or "")
         rules = self._kinds.get(kind)
-        refused = _inadmissible(cp_id, deployment_id, kind, known=rules is not None)
+        refused = admission.inadmissible(cp_id, deployment_id, kind, known=rules is not None)
         if refused is not None or rules is None:
             return refused or Refused("UNSUPPORTED_KIND", kind)
         deployed_at = self._performed(performed_at)
@@ -231,7 +226,7 @@ class Deployments:
                 )
             )
         except InvalidArtifact as problem:
-            return await self._stale_or(_refused(problem), cp_id, deployed_at)
+            return await self._stale_or(admission.refused(problem), cp_id, deployed_at)
         except IntegrityError:
             return Refused("CONFLICT", "another artifact with the same identity was stored at the same moment")
         except StoreUnavailable as problem:
@@ -379,7 +374,7 @@ class Deployments:
         return milliseconds(self._clock() if performed_at is None or performed_at.year <= 1 else performed_at)
 
     async def _prepare(self, rules: KindRules, document: Mapping[str, Any], *, freeze_defaults: bool) -> Prepared:
-        if _is_small(document):
+        if admission.is_small(document):
             return rules.prepare(document, freeze_defaults=freeze_defaults)
         return await asyncio.to_thread(rules.prepare, document, freeze_defaults=freeze_defaults)
 
@@ -413,45 +408,3 @@ class Deployments:
             and (not filters.context or context == filters.context)
             and (not filters.state or row.desired_state == filters.state)
         )
-
-
-def _inadmissible(cp_id: str, deployment_id: str, kind: str, *, known: bool) -> Refused | None:
-    """What can be said of a deployment without reading its document."""
-    if not deployment_id:
-        return Refused("MISSING_DEPLOYMENT_ID", "a deployment of a control plane needs a deployment id")
-    if not usable_id(cp_id):
-        return Refused("INVALID_DOCUMENT", "the artifact id must be 1 to 64 visible ASCII characters")
-    if not known:
-        return Refused("UNSUPPORTED_KIND", f"artifacts of kind {kind!r} are not deployed by this gateway")
-    return None
-
-
-def _pin(document: Mapping[str, Any]) -> str | None:
-    """The UUID that the author asks for. Raises InvalidPin."""
-    metadata = document.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-    text = annotations.get(ARTIFACT_ID_ANNOTATION) if isinstance(annotations, Mapping) else None
-    if not text:
-        return None
-    uuid = canonical_uuid(str(text))
-    if uuid is None:
-        raise InvalidPin(f"the annotation {ARTIFACT_ID_ANNOTATION} must be a UUID")
-    return uuid
-
-
-def _handle(document: Mapping[str, Any]) -> str:
-    metadata = document.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    return name if isinstance(name, str) else ""
-
-
-def _is_small(document: Mapping[str, Any]) -> bool:
-    """Whether checking it takes too little time to be worth a thread."""
-    spec = document.get("spec")
-    operations = spec.get("operations") if isinstance(spec, Mapping) else None
-    return not isinstance(operations, list | tuple) or len(operations) <= _FEW_OPERATIONS
-
-
-def _refused(problem: InvalidArtifact) -> Refused:
-    code: RefusalCode = "RENDERING_FAILED" if isinstance(problem, TemplateError) else "INVALID_DOCUMENT"
-    return Refused(code, str(problem), problem.problems)
