@@ -1,6 +1,7 @@
 """The controller: store, write path, roll-out, xDS server, management and admin API, link to a control plane."""
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -112,6 +113,9 @@ class Controller:
         )
         await rollout.load()
         self.loaded = True
+        # What is loaded now stays: looking through all of it again and again would stop the process for 100 ms and more.
+        gc.collect()
+        gc.freeze()
         self._tasks.append(asyncio.create_task(rollout.run(), name="rollout"))
         self._stops.append(_closing(rollout.close))
         await self._serve_xds()
