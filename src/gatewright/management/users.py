@@ -88,7 +88,7 @@ def _bearer(settings: Settings) -> Authenticator | None:
             f"controller.auth.idp.role_mapping: '*' is mapped to {', '.join(wild)}; keep it for one role only"
         )
     # Late: most gateways need no tokens here, and the library costs a tenth of a second of their start.
-    from gatewright.management.bearer import BearerAuthenticator, Provider
+    from gatewright.management.bearer import BearerAuthenticator, Provider  # noqa: PLC0415 - see above
 
     provider = Provider(
         jwks_url=idp.jwks_url,
