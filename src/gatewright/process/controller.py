@@ -113,7 +113,7 @@ class Controller:
         )
         await rollout.load()
         self.loaded = True
-        # What is loaded now stays: looking through all of it again and again would stop the process for 100 ms and more.
+        # What is loaded stays; to look through all of it again and again would stop the process for 100 ms each time.
         gc.collect()
         gc.freeze()
         self._tasks.append(asyncio.create_task(rollout.run(), name="rollout"))
