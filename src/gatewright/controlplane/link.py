@@ -1,24 +1,47 @@
-"""The link as a machine without I/O: inputs, a clock and random numbers in; effects out.
+"""The connection to the control plane as a state machine without I/O: inputs and a clock in, effects out.
 
-    disconnected ──start──► connecting ──ack──► connected ──lost──► reconnecting ─┐
-                                ▲  └──failed──► reconnecting ── delay ────────────┤
-                                │  └──refused─► refused ────── longest delay ─────┤
+    disconnected ──Start──► connecting ──ack──► connected ──lost──► reconnecting ─┐
+                                ▲  ├──failed──► reconnecting ── jittered wait ────┤
+                                │  └──refused─► refused ────── longest wait ──────┤
                                 └─────────────────────────────────────────────────┘
 
-An attempt is: ask the well-known document unless the answer is known, open the socket, wait for `connection.ack`.
-Every attempt has a number; what belongs to an earlier one is ignored, so a shell may report late. Nothing ends the
-machine but `stop`. Times in seconds of a clock that never goes back. Reference: control-plane protocol, section 1.
+`Link.handle(input, now)` returns what the shell has to do; `Link.deadline` is when it wants a `Tick`. Times are seconds
+of a monotonic clock. Sources: control-plane protocol reference 1.2, 1.5 to 1.12. On purpose other than the original:
+full jitter, also after a lost connection; a refusal is a visible state and never an exit; once a host is known to be
+on-prem, no failure of a later discovery leads to a connect in cloud mode.
 """
 
 import enum
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from gatewright.controlplane import advice
-from gatewright.controlplane.advice import Problem
-from gatewright.controlplane.backoff import Random, at_longest, full_jitter
-from gatewright.wire.acks import ConnectionAck, decode_connection_ack
+from gatewright.controlplane import problems
+from gatewright.controlplane.problems import Problem
+from gatewright.controlplane.signals import (
+    Discover,
+    Discovered,
+    Dispatch,
+    Drop,
+    Effects,
+    Ended,
+    Failed,
+    Input,
+    Linked,
+    Open,
+    Opened,
+    OpenFailed,
+    Pinged,
+    Received,
+    Remember,
+    RetryNow,
+    Start,
+    Stop,
+    Tick,
+    Unlinked,
+)
+from gatewright.wire.acks import decode_connection_ack
 from gatewright.wire.failures import Undecodable
 from gatewright.wire.paths import (
     ACK_TIMEOUT,
@@ -27,19 +50,19 @@ from gatewright.wire.paths import (
     DISCOVERY_TIMEOUT,
     HANDSHAKE_TIMEOUT,
     HEARTBEAT_TIMEOUT,
-    PERMANENT_STATUSES,
     REASON_SHUTDOWN,
-    rest_base,
-    websocket_url,
-    well_known_url,
 )
 
-SETTLED_AFTER: Final = 10.0
-"""A connection that lasted shorter counts as a failed attempt, so that a server that drops at once is not hammered."""
+STABLE_AFTER: Final = 10.0
+"""Seconds. A shorter connection counts as a failed attempt, so that a server that drops at once is not hammered."""
+
+_GRACE: Final = 2.0
+"""What the shell gets beyond the limits that it keeps itself."""
+_MOST_DOUBLINGS: Final = 60
 
 
-class LinkState(enum.StrEnum):
-    """What people see."""
+class State(enum.StrEnum):
+    """What is shown to people."""
 
     DISCONNECTED = "disconnected"
     CONNECTING = "connecting"
@@ -48,246 +71,214 @@ class LinkState(enum.StrEnum):
     REFUSED = "refused"
 
 
-class Mode(enum.StrEnum):
-    """`on_prem` when the control plane announced a path of its own."""
-
-    CLOUD = "cloud"
-    ON_PREM = "on_prem"
-
-
-# Effects
-
-
-class Discover(msgspec.Struct, frozen=True):
-    """Ask the well-known document, without credentials; answer with `discovered`."""
-
-    attempt: int
-    url: str
-
-
-class Open(msgspec.Struct, frozen=True):
-    """Open the socket; answer with `opened` or `failed`."""
-
-    attempt: int
-    url: str
-
-
-class Drop(msgspec.Struct, frozen=True):
-    """Give up whatever this attempt has under way, without a close frame."""
-
-    attempt: int
-
-
-class CloseSocket(msgspec.Struct, frozen=True):
-    """Close the socket politely."""
-
-    attempt: int
-    code: int
-    reason: str
-
-
-class Connected(msgspec.Struct, frozen=True):
-    """The connection is acknowledged; from now on messages are events."""
-
-    attempt: int
-    ack: ConnectionAck
-    mode: Mode
-    rest_base: str
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """A connection that was announced with `Connected` is gone."""
-
-    attempt: int
-    problem: Problem
-
-
-Effect = Discover | Open | Drop | CloseSocket | Connected | Lost
-
-
-class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`host` as configured; delays in seconds; `known_path` when a path was discovered before."""
-
-    host: str
-    reconnect_initial: float
-    reconnect_max: float
-    known_path: str = ""
-
-
 class _Phase(enum.Enum):
-    IDLE = 0
-    DISCOVERING = 1
-    OPENING = 2
-    ACKNOWLEDGING = 3
-    OPEN = 4
-    WAITING = 5
+    IDLE = enum.auto()
+    DISCOVERING = enum.auto()
+    OPENING = enum.auto()
+    GREETING = enum.auto()
+    LINKED = enum.auto()
+    WAITING = enum.auto()
+    STOPPED = enum.auto()
 
 
 class Link:
-    """One link. Call from one thread; every method answers what has to be done now."""
+    """The machine. `random` gives numbers in [0, 1); `remembered` is the path of an earlier run, empty for none."""
 
-    def __init__(self, config: LinkConfig, random: Random) -> None:
-        self._config = config
+    def __init__(self, *, initial: float, maximum: float, random: Callable[[], float], remembered: str = "") -> None:
+        self._initial = initial
+        self._maximum = max(initial, maximum)
         self._random = random
+        self._remembered = remembered
+        self._cached = False
+        self._unsure = False
         self._phase = _Phase.IDLE
+        self._state = State.DISCONNECTED
         self._attempt = 0
         self._failures = 0
-        self._path = config.known_path
+        self._linked_at = 0.0
         self._deadline: float | None = None
-        self._opened_at = 0.0
-        self.state = LinkState.DISCONNECTED
-        self.since = 0.0
-        self.problem: Problem | None = None
-        self.reconnects = 0
-        self.ack: ConnectionAck | None = None
 
     @property
-    def mode(self) -> Mode:
-        """On-prem exactly while a path is known."""
-        return Mode.ON_PREM if self._path else Mode.CLOUD
+    def state(self) -> State:
+        """What to show."""
+        return self._state
 
     @property
     def attempt(self) -> int:
-        """Number of the present or last attempt."""
+        """Number of the present attempt."""
         return self._attempt
 
     @property
     def failures(self) -> int:
-        """Failures in a row."""
+        """Failed attempts in a row."""
         return self._failures
 
     @property
-    def wake_at(self) -> float | None:
-        """When `tick` has to be called at the latest; None: not before another input."""
+    def deadline(self) -> float | None:
+        """When a `Tick` is due at the latest; None: there is nothing to wait for."""
         return self._deadline
 
-    # -- inputs ----------------------------------------------------------------------------------------------------
+    @property
+    def waiting(self) -> bool:
+        """Between two attempts."""
+        return self._phase is _Phase.WAITING
 
-    def start(self, now: float) -> list[Effect]:
-        """Begin. A machine that was started before goes on as it is."""
-        return self._connect(now) if self._phase is _Phase.IDLE else []
+    @property
+    def path(self) -> str:
+        """The gateway path in on-prem mode, known from a discovery now or earlier; empty otherwise."""
+        return self._remembered
 
-    def stop(self, now: float) -> list[Effect]:
-        """End for good: 1000 on a live connection, anything else is dropped."""
-        phase, self._phase = self._phase, _Phase.IDLE
-        attempt = self._attempt
+    def handle(self, item: Input, now: float) -> Effects:
+        """Take one input at `now`; what has to be done, in this order."""
+        if self._phase is _Phase.STOPPED:
+            return ()
+        match item:
+            case Start():
+                return self._begin(now) if self._phase is _Phase.IDLE else ()
+            case RetryNow():
+                return self._begin(now) if self._phase is _Phase.WAITING else ()
+            case Stop():
+                return self._stop()
+            case Tick():
+                return self._tick(now) if self._deadline is not None and now >= self._deadline else ()
+        return self._happened(item, now) if item.attempt == self._attempt else ()
+
+    def _happened(self, item: Discovered | Opened | OpenFailed | Received | Pinged | Ended, now: float) -> Effects:
+        match item:
+            case Discovered():
+                return self._discovered(item, now) if self._phase is _Phase.DISCOVERING else ()
+            case Opened():
+                return self._opened(now)
+            case OpenFailed():
+                return self._open_failed(item, now) if self._phase is _Phase.OPENING else ()
+            case Received():
+                return self._received(item.data, now)
+            case Pinged():
+                return self._pinged(now)
+            case Ended():
+                return self._ended(item, now)
+
+    # -- transitions ---------------------------------------------------------------------------------------------------
+
+    def _begin(self, now: float) -> Effects:
         self._attempt += 1
-        self._deadline = None
-        self._enter(LinkState.DISCONNECTED, now)
-        if phase is _Phase.OPEN:
-            lost = Lost(attempt, Problem("LINK_STOPPED", "The gateway is stopping."))
-            return [lost, CloseSocket(attempt, CLOSE_NORMAL, REASON_SHUTDOWN)]
-        return [] if phase in {_Phase.IDLE, _Phase.WAITING} else [Drop(attempt)]
+        self._state = State.CONNECTING
+        if self._cached:
+            return self._open(now)
+        self._enter(_Phase.DISCOVERING, now + DISCOVERY_TIMEOUT + _GRACE)
+        return (Discover(self._attempt),)
 
-    def retry_now(self, now: float) -> list[Effect]:
-        """End a wait early."""
-        return self._connect(now) if self._phase is _Phase.WAITING else []
+    def _open(self, now: float) -> Effects:
+        self._enter(_Phase.OPENING, now + HANDSHAKE_TIMEOUT + _GRACE)
+        return (Open(self._attempt, self._remembered),)
 
-    def tick(self, now: float) -> list[Effect]:
-        """The clock has moved."""
-        if self._deadline is None or now < self._deadline:
-            return []
-        match self._phase:
-            case _Phase.WAITING:
-                return self._connect(now)
-            case _Phase.DISCOVERING:
-                return [Drop(self._attempt), *self._open(now)]
-            case _Phase.OPENING:
-                return self._fail(now, advice.no_answer("Opening the connection", HANDSHAKE_TIMEOUT), drop=True)
-            case _Phase.ACKNOWLEDGING:
-                return self._fail(now, advice.no_answer("Waiting for connection.ack", ACK_TIMEOUT), drop=True)
-            case _Phase.OPEN:
-                return self._fail(now, advice.silent(HEARTBEAT_TIMEOUT), drop=True)
-            case _Phase.IDLE:
-                return []
-
-    def discovered(self, attempt: int, gateway_path: str, now: float) -> list[Effect]:
-        """The well-known document named a path, or there is none (empty). A path is kept for good."""
-        if attempt != self._attempt or self._phase is not _Phase.DISCOVERING:
-            return []
-        self._path = gateway_path
+    def _discovered(self, answer: Discovered, now: float) -> Effects:
+        self._unsure = answer.kind == "unsure"
+        if answer.kind == "found" and answer.path:
+            known, self._remembered, self._cached = self._remembered, answer.path, True
+            remember: Effects = (Remember(answer.path),) if known != answer.path else ()
+            return remember + self._open(now)
+        if answer.kind == "unreachable":
+            # The connection would fail in the same way, or reach an on-prem host that has just come up in cloud mode.
+            return self._fail(answer.problem or problems.not_answered("discovery", DISCOVERY_TIMEOUT), now)
         return self._open(now)
 
-    def opened(self, attempt: int, now: float) -> list[Effect]:
-        """The upgrade was accepted."""
-        if attempt != self._attempt or self._phase is not _Phase.OPENING:
-            return []
-        self._phase = _Phase.ACKNOWLEDGING
-        self._deadline = now + ACK_TIMEOUT
-        self._opened_at = now
-        return []
+    def _opened(self, now: float) -> Effects:
+        if self._phase is _Phase.OPENING:
+            self._enter(_Phase.GREETING, now + ACK_TIMEOUT)
+        return ()
 
-    def failed(self, attempt: int, problem: Problem, now: float, *, status: int | None = None) -> list[Effect]:
-        """The socket could not be opened; `status` when there was an HTTP answer."""
-        if attempt != self._attempt or self._phase is not _Phase.OPENING:
-            return []
-        return self._fail(now, problem, refused=status in PERMANENT_STATUSES)
+    def _open_failed(self, failure: OpenFailed, now: float) -> Effects:
+        problem = failure.problem
+        if failure.status == 404:
+            # The path may have moved, or the server has not got so far yet after its own start.
+            self._cached = False
+            if self._unsure or self._remembered:
+                problem = msgspec.structs.replace(problem, refusal=False)
+        return self._fail(problem, now, at_least=failure.retry_after)
 
-    def first_message(self, attempt: int, message: str | bytes, now: float) -> list[Effect]:
-        """The first message of a connection; whatever is no acknowledgement ends it unread."""
-        if attempt != self._attempt or self._phase is not _Phase.ACKNOWLEDGING:
-            return []
-        ack = decode_connection_ack(message)
+    def _received(self, data: str | bytes, now: float) -> Effects:
+        if self._phase is _Phase.LINKED:
+            return (Dispatch(data),) if isinstance(data, str) else ()
+        if self._phase is not _Phase.GREETING:
+            return ()
+        ack = decode_connection_ack(data)
         if isinstance(ack, Undecodable):
-            return self._fail(now, advice.wrong_first_message(ack.reason), drop=True)
-        self._phase = _Phase.OPEN
-        self._deadline = now + HEARTBEAT_TIMEOUT
-        self.ack = ack
-        self.problem = None
-        self._enter(LinkState.CONNECTED, now)
-        return [Connected(attempt, ack, self.mode, rest_base(self._config.host, self._path))]
+            return (Drop(self._attempt), *self._fail(problems.wrong_ack(_named(data, ack)), now))
+        self._state = State.CONNECTED
+        self._linked_at = now
+        self._enter(_Phase.LINKED, now + HEARTBEAT_TIMEOUT)
+        return (Linked(self._attempt, ack.gateway_id, ack.connection_id, self._remembered),)
 
-    def pinged(self, attempt: int, now: float) -> list[Effect]:
-        """A PING arrived: the only thing that counts as a sign of life."""
-        if attempt == self._attempt and self._phase is _Phase.OPEN:
+    def _pinged(self, now: float) -> Effects:
+        # Nothing else counts as a sign of life, events neither (reference 1.8).
+        if self._phase is _Phase.LINKED:
             self._deadline = now + HEARTBEAT_TIMEOUT
-        return []
+        return ()
 
-    def closed(self, attempt: int, code: int | None, reason: str, now: float) -> list[Effect]:
-        """The socket is gone. `code` None: without a close frame."""
-        if attempt != self._attempt or self._phase not in {_Phase.ACKNOWLEDGING, _Phase.OPEN}:
-            return []
-        if code == CLOSE_UNAUTHENTICATED:
-            return self._fail(now, advice.unauthenticated(), refused=True)
-        return self._fail(now, advice.closed(code, reason))
+    def _ended(self, end: Ended, now: float) -> Effects:
+        if self._phase is _Phase.LINKED:
+            return self._lost(_end_problem(end, problems.lost(end.code, end.reason)), now)
+        if self._phase in {_Phase.GREETING, _Phase.OPENING}:
+            return self._fail(_end_problem(end, problems.closed_early(end.code, end.reason)), now)
+        return ()
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    def _tick(self, now: float) -> Effects:
+        match self._phase:
+            case _Phase.WAITING:
+                return self._begin(now)
+            case _Phase.DISCOVERING:
+                # The shell keeps the limit itself; it did not come back, so nothing is known.
+                return self._discovered(Discovered(self._attempt, "unsure"), now)
+            case _Phase.LINKED:
+                return (Drop(self._attempt), *self._lost(problems.silent(HEARTBEAT_TIMEOUT), now))
+            case _Phase.OPENING:
+                problem = problems.not_answered("opening the connection", HANDSHAKE_TIMEOUT)
+            case _:
+                problem = problems.no_ack(ACK_TIMEOUT)
+        return (Drop(self._attempt), *self._fail(problem, now))
 
-    def _connect(self, now: float) -> list[Effect]:
-        self._attempt += 1
-        if self._attempt > 1:
-            self.reconnects += 1
-        self._enter(LinkState.CONNECTING, now)
-        if self._path:
-            return self._open(now)
-        self._phase = _Phase.DISCOVERING
-        self._deadline = now + DISCOVERY_TIMEOUT
-        return [Discover(self._attempt, well_known_url(self._config.host))]
+    def _stop(self) -> Effects:
+        was_linked = self._phase is _Phase.LINKED
+        is_open = self._phase in {_Phase.OPENING, _Phase.GREETING, _Phase.LINKED}
+        self._state = State.DISCONNECTED
+        self._enter(_Phase.STOPPED, None)
+        effects: Effects = (Drop(self._attempt, CLOSE_NORMAL, REASON_SHUTDOWN),) if is_open else ()
+        return (*effects, Unlinked(self._attempt)) if was_linked else effects
 
-    def _open(self, now: float) -> list[Effect]:
-        self._phase = _Phase.OPENING
-        self._deadline = now + HANDSHAKE_TIMEOUT
-        return [Open(self._attempt, websocket_url(self._config.host, self._path))]
+    def _lost(self, problem: Problem, now: float) -> Effects:
+        if now - self._linked_at >= STABLE_AFTER:
+            self._failures = 0
+        return (Unlinked(self._attempt), *self._fail(problem, now))
 
-    def _fail(self, now: float, problem: Problem, *, refused: bool = False, drop: bool = False) -> list[Effect]:
-        effects: list[Effect] = [Drop(self._attempt)] if drop else []
-        if self._phase is _Phase.OPEN:
-            effects.insert(0, Lost(self._attempt, problem))
-            if now - self.since >= SETTLED_AFTER:
-                self._failures = 0
-        self._failures += 1
-        self._phase = _Phase.WAITING
-        self.problem = problem
-        longest = self._config.reconnect_max
-        if refused:
-            delay = at_longest(longest, self._random)
+    def _fail(self, problem: Problem, now: float, *, at_least: float = 0.0) -> Effects:
+        if problem.refusal:
+            self._state = State.REFUSED
+            # A little spread, so that a fleet that was refused together does not ask together for ever.
+            delay = self._maximum * (0.75 + 0.25 * self._random())
         else:
-            delay = full_jitter(self._failures, self._config.reconnect_initial, longest, self._random)
-        self._deadline = now + delay
-        self._enter(LinkState.REFUSED if refused else LinkState.RECONNECTING, now)
-        return effects
+            self._state = State.RECONNECTING
+            ceiling = min(self._initial * 2.0 ** min(self._failures, _MOST_DOUBLINGS), self._maximum)
+            delay = max(self._random() * ceiling, min(at_least, self._maximum))
+        self._failures += 1
+        self._enter(_Phase.WAITING, now + delay)
+        return (Failed(problem, delay),)
 
-    def _enter(self, state: LinkState, now: float) -> None:
-        if state is not self.state:
-            self.state = state
-            self.since = now
+    def _enter(self, phase: _Phase, deadline: float | None) -> None:
+        self._phase = phase
+        self._deadline = deadline
+
+
+def _end_problem(end: Ended, otherwise: Problem) -> Problem:
+    return problems.token_refused(end.reason) if end.code == CLOSE_UNAUTHENTICATED else otherwise
+
+
+def _named(data: str | bytes, failure: Undecodable) -> str:
+    """Why it is no acknowledgement; an `error` message's own words, as a full control plane sends them."""
+    try:
+        tree = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return failure.reason
+    if isinstance(tree, dict) and tree.get("type") == "error" and isinstance(tree.get("message"), str):
+        return f"error: {tree['message']}"
+    return failure.reason

@@ -4,7 +4,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from gatewright.controlplane.advice import Problem
+from gatewright.controlplane.problems import Problem
 from gatewright.controlplane.words import quoted
 
 _UNTRUSTED_ADVICE = (

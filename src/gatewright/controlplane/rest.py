@@ -16,9 +16,9 @@ import httpx2
 import msgspec
 
 import gatewright
-from gatewright.controlplane.advice import Problem
 from gatewright.controlplane.credentials import Credentials
 from gatewright.controlplane.network import network_problem
+from gatewright.controlplane.problems import Problem
 from gatewright.controlplane.words import error_words, quoted, retry_after
 from gatewright.wire import deployments as lists
 from gatewright.wire import imports, paths

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from gatewright.controlplane.advice import Problem
 from gatewright.controlplane.config import LinkConfig
+from gatewright.controlplane.problems import Problem
 
 
 class TlsUnusable(Exception):

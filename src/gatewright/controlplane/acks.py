@@ -1,0 +1,202 @@
+"""Truthful acknowledgements of deployments.
+
+`success` is said once every connected router has accepted that very version, or once it is stored when no router is
+connected; `failed` when it was refused, does not compile, or is not confirmed when our own deadline (below the control
+plane's 60 s) has come. A newer deployment of the same artifact ends the wait for an older one. What cannot be sent
+because the connection is gone waits for the next one. Source: control-plane protocol reference 2.6, 6.7.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from gatewright.controlplane import metrics
+from gatewright.controlplane.journal import Entry, Journal
+from gatewright.deployment import Deployments
+from gatewright.deployment.ids import Clock
+from gatewright.deployment.results import Change
+from gatewright.observability.logging import get_logger
+from gatewright.wire.acks import (
+    ACTION_DEPLOY,
+    ACTION_UNDEPLOY,
+    DEPLOYMENT_ACK,
+    PROCESSING_ERROR,
+    STATUS_FAILED,
+    STATUS_SUCCESS,
+    DeploymentAck,
+    encode_deployment_ack,
+)
+from gatewright.wire.events import DeploymentEvent
+from gatewright.wire.kinds import NAMES
+from gatewright.wire.times import ZERO_TIME
+
+DEADLINE: Final = 50.0
+"""Seconds from the deployment's own time until something true must have been said."""
+
+_LEAST_WAIT: Final = 5.0
+_REMEMBERED: Final = 20_000
+_UNSENT: Final = 10_000
+_log = get_logger(__name__)
+
+
+class _Owed(msgspec.Struct, frozen=True):
+    """An acknowledgement that waits for its outcome."""
+
+    event: DeploymentEvent
+    correlation_id: str
+    received: float
+
+
+class Acknowledger:
+    """Sends one acknowledgement per deployment event; `send` says whether it went out."""
+
+    def __init__(
+        self, deployments: Deployments, send: Callable[[str], Awaitable[bool]], *, clock: Clock, journal: Journal
+    ) -> None:
+        self._deployments = deployments
+        self._send = send
+        self._clock = clock
+        self._journal = journal
+        self._waits: dict[str, asyncio.Task[None]] = {}
+        self._sends: set[asyncio.Task[None]] = set()
+        self._unsent: OrderedDict[str, DeploymentAck] = OrderedDict()
+        self._said: OrderedDict[tuple[str, str, int], None] = OrderedDict()
+
+    @property
+    def owed(self) -> int:
+        """Acknowledgements that wait for the data plane or for a connection."""
+        return len(self._waits) + len(self._unsent)
+
+    def applied(self, event: DeploymentEvent, change: Change, *, correlation_id: str, received: float) -> None:
+        """The event is stored as `change`: acknowledge it when the data plane has it."""
+        self.forget(event.artifact_id)
+        owed = _Owed(event, correlation_id, received)
+        task = asyncio.create_task(self._when_served(owed, change), name="deployment-ack")
+        self._waits[event.artifact_id] = task
+        task.add_done_callback(lambda done: self._finished(event.artifact_id, done))
+
+    def outcome(
+        self, event: DeploymentEvent, *, correlation_id: str, received: float, error_code: str = "", detail: str = ""
+    ) -> None:
+        """Acknowledge at once: failed when `error_code` is set, else success."""
+        self._acknowledge(_Owed(event, correlation_id, received), error_code, detail)
+
+    def said(self, event: DeploymentEvent) -> bool:
+        """Whether this very deployment has been answered, or is about to be, since the process started."""
+        return _key(event) in self._said or event.artifact_id in self._waits
+
+    def forget(self, artifact_id: str) -> None:
+        """Nothing more is to be said of what was deployed so far: something newer came, or it was deleted."""
+        self._unsent.pop(artifact_id, None)
+        task = self._waits.pop(artifact_id, None)
+        if task is not None:
+            task.cancel()
+
+    def resend(self) -> None:
+        """There is a connection again: send what is left."""
+        unsent, self._unsent = self._unsent, OrderedDict()
+        for ack in unsent.values():
+            self._spawn(ack)
+
+    async def stop(self) -> None:
+        """End all waits; nothing is sent any more."""
+        tasks = [*self._waits.values(), *self._sends]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    async def _when_served(self, owed: _Owed, change: Change) -> None:
+        serving = await self._deployments.served(change, self._patience(owed))
+        if serving.state in {"served", "stored"}:
+            self._acknowledge(owed, "", serving.state)
+        elif serving.state == "refused":
+            self._acknowledge(owed, PROCESSING_ERROR, serving.reason or "refused by a router")
+        else:
+            self._acknowledge(owed, PROCESSING_ERROR, f"not confirmed in time: {serving.reason or 'no answer'}")
+
+    def _patience(self, owed: _Owed) -> float:
+        """The control plane counts from `performedAt`; what is gone of it counts, unless the clocks disagree."""
+        waited = asyncio.get_running_loop().time() - owed.received
+        performed = owed.event.performed_at
+        age = self._clock().timestamp() - performed.unix_ns / 1e9 if performed is not None else 0.0
+        return max(_LEAST_WAIT, DEADLINE - max(waited, age if 0 < age < DEADLINE else 0.0))
+
+    def _acknowledge(self, owed: _Owed, error_code: str, detail: str) -> None:
+        event = owed.event
+        self._said[_key(event)] = None
+        while len(self._said) > _REMEMBERED:
+            self._said.popitem(last=False)
+        ack = _ack(event, error_code)
+        seconds = asyncio.get_running_loop().time() - owed.received
+        if not error_code:
+            metrics.SERVED_SECONDS.observe(seconds)
+        self._note(owed, ack, detail, seconds)
+        self._spawn(ack)
+
+    def _spawn(self, ack: DeploymentAck) -> None:
+        task = asyncio.create_task(self._deliver(ack), name="deployment-ack-send")
+        self._sends.add(task)
+        task.add_done_callback(self._sends.discard)
+
+    async def _deliver(self, ack: DeploymentAck) -> None:
+        sent = await self._send(encode_deployment_ack(ack))
+        metrics.SENT.labels(DEPLOYMENT_ACK, "success" if sent else "failed").inc()
+        if sent:
+            return
+        self._unsent[ack.artifact_id] = ack
+        while len(self._unsent) > _UNSENT:
+            self._unsent.popitem(last=False)
+
+    def _finished(self, artifact_id: str, task: asyncio.Task[None]) -> None:
+        if self._waits.get(artifact_id) is task:
+            del self._waits[artifact_id]
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("an acknowledgement was lost", error=repr(task.exception()))
+
+    def _note(self, owed: _Owed, ack: DeploymentAck, detail: str, seconds: float) -> None:
+        entry = Entry(
+            at=self._now(),
+            what=f"{ack.resource_type}.{ack.action}",
+            outcome=ack.status,
+            subject=ack.artifact_id,
+            detail=detail,
+            correlation_id=owed.correlation_id,
+            duration_ms=round(seconds * 1000, 1),
+        )
+        self._journal.add(entry)
+        log = _log.warning if ack.error_code else _log.info
+        log(
+            "deployment acknowledged",
+            artifact=ack.artifact_id,
+            action=ack.action,
+            status=ack.status,
+            detail=detail,
+            duration_ms=entry.duration_ms,
+            correlation_id=owed.correlation_id,
+        )
+
+    def _now(self) -> datetime:
+        return self._clock()
+
+
+def _ack(event: DeploymentEvent, error_code: str) -> DeploymentAck:
+    return DeploymentAck(
+        deployment_id=event.deployment_id,
+        artifact_id=event.artifact_id,
+        resource_type=NAMES[event.kind].ack,
+        action=ACTION_DEPLOY if event.deployed else ACTION_UNDEPLOY,
+        status=STATUS_FAILED if error_code else STATUS_SUCCESS,
+        performed_at=event.performed_at or ZERO_TIME,
+        error_code=error_code,
+    )
+
+
+def _key(event: DeploymentEvent) -> tuple[str, str, int]:
+    performed = event.performed_at
+    return event.artifact_id, event.deployment_id, performed.unix_ms if performed is not None else 0

@@ -1,0 +1,48 @@
+"""What a handler is, and what it may use."""
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import msgspec
+
+from gatewright.controlplane.acks import Acknowledger
+from gatewright.controlplane.events import Event, Route
+from gatewright.controlplane.rest import Rest
+from gatewright.controlplane.tombstones import Tombstones
+from gatewright.deployment import Deployments
+
+Word = Literal["applied", "stale", "unknown", "refused", "mismatch", "failed"]
+"""`failed`: temporary, the next reconcile may mend it; `refused`: breaks a rule."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of an event. `detail` never quotes its payload."""
+
+    word: Word
+    detail: str = ""
+
+
+class Handler(Protocol):
+    """One event type or several."""
+
+    def route(self, event: Event) -> Route:
+        """Where it queues."""
+        ...
+
+    async def handle(self, event: Event, document: bytes | None = None) -> Outcome:
+        """Do it. `document` is the definition when a batch download has brought it already."""
+        ...
+
+    def broken(self, event: Event, error: Exception) -> None:
+        """`handle` raised, which only a fault of ours does: say so to whoever waits for an answer."""
+        ...
+
+
+class Tools(msgspec.Struct, frozen=True):
+    """What handlers work with. `now` is the event loop's clock in seconds."""
+
+    deployments: Deployments
+    rest: Rest
+    acks: Acknowledger
+    tombstones: Tombstones
+    now: Callable[[], float]

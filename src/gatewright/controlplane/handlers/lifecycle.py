@@ -1,0 +1,161 @@
+"""Deployed, undeployed, deleted: the same for every kind of artifact.
+
+Source: control-plane protocol reference 2.6 to 2.12. On purpose other than the original: a fetch that fails for a
+passing reason is tried again within the control plane's patience; an event that is no news is never answered `failed`
+for the sake of its fetch; ids of gateway-made artifacts are resolved in every step.
+"""
+
+import asyncio
+from datetime import datetime
+from typing import Any, Final
+
+from gatewright.controlplane.events import Event, Route, moment
+from gatewright.controlplane.handlers.contract import Outcome, Tools
+from gatewright.controlplane.handlers.documents import Unusable, read_document
+from gatewright.controlplane.rest import CallFailed
+from gatewright.deployment.results import Applied, DeploymentIdMismatch, Refused, Stale, Unknown
+from gatewright.wire.acks import DEPLOYMENT_ID_MISMATCH, PROCESSING_ERROR
+from gatewright.wire.events import DeletionEvent, DeploymentEvent
+from gatewright.wire.kinds import NAMES, ArtifactKind
+
+FETCH_DELAYS: Final = (0.25, 1.0, 4.0)
+"""Seconds before each further attempt at a definition."""
+
+FETCH_PATIENCE: Final = 30.0
+"""Seconds since the event's arrival after which no further attempt is begun."""
+
+
+class Lifecycle:
+    """Events of one kind of artifact."""
+
+    def __init__(self, kind: ArtifactKind, tools: Tools) -> None:
+        self._kind = kind
+        self._tools = tools
+
+    def types(self) -> tuple[str, ...]:
+        """The event types that this handler takes."""
+        family = NAMES[self._kind].event
+        return (f"{family}.deployed", f"{family}.undeployed", f"{family}.deleted")
+
+    def route(self, event: Event) -> Route:
+        """Everything about an artifact queues behind its other events."""
+        payload = event.payload
+        return Route(payload.artifact_id if isinstance(payload, DeploymentEvent | DeletionEvent) else "")
+
+    async def handle(self, event: Event, document: bytes | None = None) -> Outcome:
+        """See Handler."""
+        match event.payload:
+            case DeletionEvent(artifact_id=artifact_id):
+                return await self._delete(event, artifact_id)
+            case DeploymentEvent(deployed=False) as payload:
+                return await self._undeploy(event, payload)
+            case DeploymentEvent() as payload:
+                return await self._deploy(event, payload, document)
+        return Outcome("refused", "not a life-cycle event")
+
+    def broken(self, event: Event, error: Exception) -> None:
+        """See Handler."""
+        if isinstance(event.payload, DeploymentEvent):
+            self._failed(event, event.payload, f"internal error: {type(error).__name__}")
+
+    # -- the three -----------------------------------------------------------------------------------------------------
+
+    async def _deploy(self, event: Event, payload: DeploymentEvent, body: bytes | None) -> Outcome:
+        if not payload.deployment_id:
+            return self._failed(event, payload, "the event has no deployment id")
+        try:
+            performed_at = moment(payload.performed_at)
+            answer = body if body is not None else await self._fetch(event, payload)
+            if isinstance(answer, CallFailed):
+                if await self._is_old_news(payload, performed_at):
+                    return Outcome("stale")
+                return self._failed(event, payload, str(answer))
+            document = await read_document(answer, self._kind)
+        except (Unusable, OverflowError) as problem:
+            return self._failed(event, payload, str(problem))
+        return await self._store(event, payload, document, performed_at)
+
+    async def _store(
+        self, event: Event, payload: DeploymentEvent, document: dict[str, Any], performed_at: datetime | None
+    ) -> Outcome:
+        result = await self._tools.deployments.apply_deploy(
+            payload.artifact_id,
+            document,
+            deployment_id=payload.deployment_id,
+            performed_at=performed_at,
+            correlation_id=event.correlation_id,
+        )
+        match result:
+            case Applied(change=change):
+                self._tools.acks.applied(payload, change, correlation_id=event.correlation_id, received=event.received)
+                return Outcome("applied")
+            case Stale():
+                return Outcome("stale")
+            case Refused():
+                return self._failed(event, payload, f"{result.code}: {result.message}")
+
+    async def _undeploy(self, event: Event, payload: DeploymentEvent) -> Outcome:
+        acks = self._tools.acks
+        try:
+            performed_at = moment(payload.performed_at)
+        except OverflowError:
+            return self._failed(event, payload, "performedAt is beyond all calendars")
+        result = await self._tools.deployments.apply_undeploy(
+            payload.artifact_id,
+            deployment_id=payload.deployment_id,
+            performed_at=performed_at,
+            correlation_id=event.correlation_id,
+        )
+        match result:
+            case Applied(change=change):
+                acks.applied(payload, change, correlation_id=event.correlation_id, received=event.received)
+                return Outcome("applied")
+            case Stale():
+                return Outcome("stale")
+            case Unknown():
+                acks.outcome(
+                    payload, correlation_id=event.correlation_id, received=event.received, detail="unknown here"
+                )
+                return Outcome("unknown")
+            case DeploymentIdMismatch():
+                detail = f"deployment {result.stored} is stored, not {result.wanted}"
+                return self._failed(event, payload, detail, code=DEPLOYMENT_ID_MISMATCH)
+            case Refused():
+                return self._failed(event, payload, f"{result.code}: {result.message}")
+
+    async def _delete(self, event: Event, artifact_id: str) -> Outcome:
+        self._tools.tombstones.put(artifact_id)
+        self._tools.acks.forget(artifact_id)
+        result = await self._tools.deployments.apply_delete(artifact_id, correlation_id=event.correlation_id)
+        match result:
+            case Applied():
+                return Outcome("applied")
+            case Unknown():
+                return Outcome("unknown")
+            case Refused():
+                return Outcome("failed", f"{result.code}: {result.message}")
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    async def _fetch(self, event: Event, payload: DeploymentEvent) -> bytes | CallFailed:
+        answer = await self._tools.rest.definition(self._kind, payload.artifact_id)
+        for delay in FETCH_DELAYS:
+            if not isinstance(answer, CallFailed) or not answer.temporary:
+                break
+            if self._tools.now() + delay - event.received > FETCH_PATIENCE:
+                break
+            await asyncio.sleep(max(delay, min(answer.retry_after, FETCH_PATIENCE)))
+            answer = await self._tools.rest.definition(self._kind, payload.artifact_id)
+        return answer
+
+    async def _is_old_news(self, payload: DeploymentEvent, performed_at: datetime | None) -> bool:
+        if performed_at is None:
+            return False
+        row = await self._tools.deployments.resolve(payload.artifact_id)
+        return row is not None and row.deployed_at is not None and row.deployed_at >= performed_at
+
+    def _failed(self, event: Event, payload: DeploymentEvent, detail: str, *, code: str = PROCESSING_ERROR) -> Outcome:
+        self._tools.acks.outcome(
+            payload, correlation_id=event.correlation_id, received=event.received, error_code=code, detail=detail
+        )
+        return Outcome("mismatch" if code == DEPLOYMENT_ID_MISMATCH else "refused", detail)

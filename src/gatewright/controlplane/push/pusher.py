@@ -1,0 +1,247 @@
+"""Sends artifacts made here: all of them at every connect, then each as it changes, out of the outbox.
+
+The outbox is written with the change itself and emptied only by the control plane's answer, so a crash loses nothing.
+While the link is down, in on-prem mode or with pushing switched off everything stays `pending`. Failures are tried
+again with growing waits, for ever, and show as `failed` after five attempts. Source: reference section 5.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from gatewright.controlplane import metrics
+from gatewright.controlplane.journal import Entry, Journal
+from gatewright.controlplane.push.entries import Unsendable, import_entry, ranked
+from gatewright.controlplane.rest import CallFailed, Rest
+from gatewright.deployment import Deployments
+from gatewright.deployment.ids import Clock
+from gatewright.deployment.results import OUTBOX_DELETE, OUTBOX_TARGET, deleted_artifact
+from gatewright.observability.logging import get_logger
+from gatewright.store import StoreUnavailable
+from gatewright.store.rows import ArtifactRow, OutboxRow
+from gatewright.wire.imports import ImportEntry, ImportOutcome
+
+ATTEMPTS: Final = 5
+"""Failed attempts after which the artifact's status says `failed`."""
+
+CHUNK: Final = 200
+"""Entries of one call; the control plane takes 32 MiB."""
+
+CHUNK_CHARACTERS: Final = 16_000_000
+LONGEST_WAIT: Final = 900.0
+_FIRST_WAIT: Final = 1.0
+_PAUSE: Final = 30.0
+"""Seconds between two looks at the outbox without news."""
+
+_GATHER: Final = 0.02
+
+_MANY: Final = 10_000
+_log = get_logger(__name__)
+
+
+class _Item(msgspec.Struct, frozen=True):
+    """An artifact to send; `queued` is its outbox row, if it has one."""
+
+    artifact: ArtifactRow
+    deleted: bool
+    queued: OutboxRow | None
+
+
+class Pusher:
+    """The one consumer of the outbox. Runs while the link is up, between `open` and `close`."""
+
+    def __init__(self, deployments: Deployments, rest: Rest, *, clock: Clock, journal: Journal) -> None:
+        self._deployments = deployments
+        self._rest = rest
+        self._clock = clock
+        self._journal = journal
+        self._task: asyncio.Task[None] | None = None
+        self._incomplete = False
+        self.pending = 0
+
+    def open(self) -> None:
+        """The link is up: send everything once, then what changes."""
+        self.close()
+        self._task = asyncio.create_task(self._run(), name="push")
+
+    def close(self) -> None:
+        """The link is down."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def stop(self) -> None:
+        """Close, and wait for the end of what is under way."""
+        task = self._task
+        self.close()
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        everything, failures = True, 0
+        while True:
+            self._deployments.outbox_changed.clear()
+            self._incomplete = False
+            try:
+                wait = await self._send(await (self._all() if everything else self._due()))
+                everything = self._incomplete
+            except StoreUnavailable as problem:
+                _log.error("what has to be sent cannot be read", error=str(problem))
+                wait = _PAUSE
+            except Exception as error:  # noqa: BLE001 - a fault about one artifact must not end the push of all others
+                _log.error("artifacts could not be sent", exc_info=error)
+                wait = _PAUSE
+            failures = failures + 1 if everything else 0
+            if everything:
+                await asyncio.sleep(_backoff(failures))
+            else:
+                await self._news(_PAUSE if wait is None else min(wait, _PAUSE))
+
+    async def _news(self, patience: float) -> None:
+        """Until something was written, at most `patience` seconds; what is written together is sent together."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._deployments.outbox_changed.wait()
+                await asyncio.sleep(_GATHER)
+
+    async def _all(self) -> list[_Item]:
+        """Every artifact that was made here, and the deletions that wait."""
+        queued = {row.entity_id: row for row in await self._queue(later=True)}
+        rows = [row for row in await self._deployments.list() if row.origin == "gateway_api"]
+        items = [_Item(row, False, queued.get(row.uuid)) for row in ranked(rows)]
+        here = {row.uuid for row in rows}
+        return items + [item for row in queued.values() if row.entity_id not in here for item in self._of(row, None)]
+
+    async def _due(self) -> list[_Item]:
+        """What the outbox holds that may be tried now."""
+        items: list[_Item] = []
+        for row in await self._queue(later=False):
+            artifact = await self._deployments.get_by_id(row.entity_id)
+            found = self._of(row, artifact)
+            if not found:
+                await self._deployments.outbox_done(row.id)
+            items += found
+        return sorted(items, key=lambda item: item.artifact.kind != "LlmProviderTemplate")
+
+    async def _queue(self, *, later: bool) -> list[OutboxRow]:
+        now = self._clock() + timedelta(days=3650 if later else 0)
+        rows = await self._deployments.outbox_due(OUTBOX_TARGET, now, limit=_MANY)
+        self.pending = len(rows)
+        metrics.PENDING.set(self.pending)
+        return rows
+
+    def _of(self, row: OutboxRow, artifact: ArtifactRow | None) -> list[_Item]:
+        if row.action == OUTBOX_DELETE:
+            last = deleted_artifact(row)
+            return [] if last.kind == "LlmProviderTemplate" else [_Item(last, True, row)]
+        if artifact is None or artifact.origin != "gateway_api":
+            return []
+        return [_Item(artifact, False, row)]
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+
+    async def _send(self, items: Sequence[_Item]) -> float | None:
+        """Send in chunks; seconds until the first of them may be tried again, None when all is done."""
+        waits: list[float] = []
+        sendable: list[tuple[_Item, ImportEntry]] = []
+        for item in items:
+            made = import_entry(item.artifact, deleted=item.deleted)
+            if isinstance(made, Unsendable):
+                await self._unsendable(item, made)
+            else:
+                sendable.append((item, made))
+        for chunk in _chunks(sendable):
+            waits += await self._call(chunk)
+        return min(waits) if waits else None
+
+    async def _call(self, chunk: list[tuple[_Item, ImportEntry]]) -> list[float]:
+        answer = await self._rest.import_artifacts([made for _, made in chunk])
+        if isinstance(answer, CallFailed) and not answer.temporary and len(chunk) > 1:
+            # One of them may be what the control plane cannot take: the others must not suffer for it.
+            return [wait for pair in chunk for wait in await self._call([pair])]
+        waits = [await self._answered(item, answer) for item, _ in chunk]
+        return [wait for wait in waits if wait is not None]
+
+    async def _unsendable(self, item: _Item, made: Unsendable) -> None:
+        """Nothing will change before the artifact does."""
+        await self._mark(item, "failed", None, made.reason)
+        await self._done(item)
+        self._note(item, "failed", made.reason)
+
+    async def _answered(self, item: _Item, answer: dict[str, ImportOutcome] | CallFailed) -> float | None:
+        if isinstance(answer, CallFailed):
+            self._incomplete = self._incomplete or (item.queued is None and answer.temporary)
+            return await self._again(item, str(answer), told=False)
+        result = answer.get(item.artifact.uuid)
+        if result is None:
+            if item.queued is None:
+                return None
+            return await self._again(item, "the control plane's answer does not mention the artifact", told=False)
+        if result.error:
+            return await self._again(item, result.error, told=True)
+        await self._mark(item, "success", result.id or None, None)
+        await self._done(item)
+        self._note(item, "success", "")
+        return None
+
+    async def _again(self, item: _Item, error: str, *, told: bool) -> float | None:
+        """Count the attempt and wait. `told`: the control plane itself refused this artifact."""
+        row = item.queued
+        attempts = (row.attempts if row is not None else 0) + 1
+        if told or (row is not None and attempts >= ATTEMPTS):
+            await self._mark(item, "failed", None, error)
+        self._note(item, "failed", error)
+        if row is None:
+            return None
+        wait = _backoff(attempts)
+        await self._deployments.outbox_retry(row.id, self._clock() + timedelta(seconds=wait), error)
+        return wait
+
+    async def _done(self, item: _Item) -> None:
+        if item.queued is not None:
+            await self._deployments.outbox_done(item.queued.id)
+            self.pending = max(0, self.pending - 1)
+            metrics.PENDING.set(self.pending)
+
+    async def _mark(self, item: _Item, status: str, cp_id: str | None, info: str | None) -> None:
+        """Record the outcome, unless nothing is new: marking is a write."""
+        row = item.artifact
+        if item.deleted or (status, cp_id or row.cp_artifact_id, info) == (
+            row.cp_sync_status,
+            row.cp_artifact_id,
+            row.cp_sync_info,
+        ):
+            return
+        await self._deployments.mark_pushed(row.uuid, "success" if status == "success" else "failed", cp_id, info)
+
+    def _note(self, item: _Item, outcome: str, detail: str) -> None:
+        metrics.PUSHES.labels(outcome).inc()
+        row = item.artifact
+        at: datetime = self._clock()
+        self._journal.add(Entry(at=at, what="push", outcome=outcome, subject=f"{row.kind}/{row.handle}", detail=detail))
+        log = _log.warning if outcome == "failed" else _log.info
+        log("artifact sent to the control plane", kind=row.kind, handle=row.handle, outcome=outcome, detail=detail)
+
+
+def _backoff(failures: int) -> float:
+    """Seconds after so many failures in a row."""
+    return min(_FIRST_WAIT * 2.0 ** min(failures - 1, 20), LONGEST_WAIT)
+
+
+def _chunks(items: Sequence[tuple[_Item, ImportEntry]]) -> Iterator[list[tuple[_Item, ImportEntry]]]:
+    """Calls of bounded size, so that one large artifact does not make all of them fail."""
+    chunk: list[tuple[_Item, ImportEntry]] = []
+    size = 0
+    for pair in items:
+        weight = len(msgspec.json.encode(pair[1].configuration))
+        if chunk and (len(chunk) >= CHUNK or size + weight > CHUNK_CHARACTERS):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(pair)
+        size += weight
+    if chunk:
+        yield chunk

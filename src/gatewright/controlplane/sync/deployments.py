@@ -1,0 +1,248 @@
+"""The deployments of this gateway: list, compare, delete, fetch, update.
+
+Source: control-plane protocol reference 4.2, 4.3. A recent deployment that has not been acknowledged yet (its event was
+lost, or came after the list) is acknowledged here, so that the control plane does not take it for failed.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from gatewright.controlplane.config import LinkConfig
+from gatewright.controlplane.events import moment
+from gatewright.controlplane.handlers.contract import Tools
+from gatewright.controlplane.handlers.documents import Unusable, read_document
+from gatewright.controlplane.rest import CallFailed
+from gatewright.controlplane.sync.contract import Circumstances
+from gatewright.controlplane.sync.diff import Diff, Update, control_plane_id, diff
+from gatewright.controlplane.sync.report import StepReport
+from gatewright.controlplane.sync.shrinkage import Shrinkage
+from gatewright.deployment.ids import Clock
+from gatewright.deployment.results import Applied, Change, Refused, Stale
+from gatewright.observability.logging import get_logger
+from gatewright.store.rows import ArtifactRow
+from gatewright.wire.acks import PROCESSING_ERROR
+from gatewright.wire.deployments import DeploymentRow, desired_state
+from gatewright.wire.events import DeploymentEvent
+from gatewright.wire.identifiers import derived_uuid
+from gatewright.wire.kinds import DELETE_ORDER, FETCH_ORDER, kind_of
+from gatewright.wire.times import Timestamp
+
+EXISTENCE_CHUNK: Final = 1_000
+"""Ids in one existence check."""
+
+RECENT: Final = 120.0
+"""Seconds. The control plane waits 60 s for an acknowledgement; clocks differ a little."""
+
+_MOST_ERRORS: Final = 20
+_log = get_logger(__name__)
+T = TypeVar("T")
+
+
+class DeploymentStep:
+    """See Step."""
+
+    def __init__(self, tools: Tools, config: LinkConfig, shrinkage: Shrinkage, clock: Clock) -> None:
+        self._tools = tools
+        self._config = config
+        self._shrinkage = shrinkage
+        self._clock = clock
+
+    def applies(self, circumstances: Circumstances) -> bool:
+        """Not with an API Manager: it sends its stored events again instead."""
+        return self._config.pull and not circumstances.on_prem
+
+    async def run(self, circumstances: Circumstances) -> StepReport:
+        """See Step."""
+        # What is stored is read before the list, so that nothing that arrives meanwhile looks superfluous.
+        local = await self._tools.deployments.list()
+        answer = await self._tools.rest.deployments()
+        if isinstance(answer, CallFailed):
+            return StepReport(name="deployments", errors=(str(answer),))
+        found = diff(local, answer.deployments)
+        run = _Run(self._tools, circumstances, self._clock)
+        withheld = await self._delete(run, found, local)
+        for chunk in _chunks(_ordered(found.fetch), self._config.batch_size):
+            await run.fetch(chunk)
+        for update in found.update:
+            await run.update(update)
+        run.acknowledge_recent(found.same, local)
+        run.counts["unchanged"] = len(found.same)
+        run.counts["ignored"] = found.ignored
+        errors = tuple(run.errors[:_MOST_ERRORS])
+        return StepReport(name="deployments", counts=dict(run.counts), errors=errors, withheld=withheld)
+
+    async def _delete(self, run: "_Run", found: Diff, local: Sequence[ArtifactRow]) -> int:
+        """Delete what the control plane does not know any more; how many deletions are withheld."""
+        if not found.delete:
+            self._shrinkage.believes("deployments", 0, frozenset())
+            return 0
+        existing: set[str] = set()
+        for chunk in _chunks(found.delete, EXISTENCE_CHUNK):
+            answer = await self._tools.rest.existing([control_plane_id(row) for row in chunk])
+            if isinstance(answer, CallFailed):
+                run.errors.append(f"nothing was deleted: {answer}")
+                return 0
+            existing |= answer
+        doomed = [row for row in found.delete if control_plane_id(row) not in existing]
+        run.counts["retained"] = len(found.delete) - len(doomed)
+        known = sum(row.origin == "control_plane" for row in local)
+        if not self._shrinkage.believes("deployments", known, frozenset(row.uuid for row in doomed)):
+            _log.warning(
+                "the control plane wants to delete many artifacts at once; waiting for a second, equal answer",
+                deletions=len(doomed),
+                known=known,
+            )
+            return len(doomed)
+        for row in sorted(
+            (row for row in doomed if _rank(row.kind, DELETE_ORDER) is not None),
+            key=lambda row: _rank(row.kind, DELETE_ORDER) or 0,
+        ):
+            await run.delete(row)
+        return 0
+
+
+class _Run:
+    """One run: counts, errors, and the three things that are done."""
+
+    def __init__(self, tools: Tools, circumstances: Circumstances, clock: Clock) -> None:
+        self._tools = tools
+        self._circumstances = circumstances
+        self._clock = clock
+        self.counts: Counter[str] = Counter()
+        self.errors: list[str] = []
+
+    async def delete(self, row: ArtifactRow) -> None:
+        """Remove an artifact with its keys."""
+        at = Timestamp.from_ms(round(self._clock().timestamp() * 1000))
+        result = await self._tools.deployments.apply_delete(row.uuid, correlation_id=derived_uuid(row.uuid, at))
+        if isinstance(result, Refused):
+            self.errors.append(f"{row.kind} {row.handle} was not deleted: {result.message}")
+            return
+        self.counts["deleted"] += 1
+
+    async def fetch(self, rows: Sequence[DeploymentRow]) -> None:
+        """Download a batch and store each document. A batch that fails leaves the others alone."""
+        batch = await self._tools.rest.fetch_batch([row.deployment_id for row in rows])
+        if isinstance(batch, CallFailed):
+            self.errors.append(str(batch))
+            self.counts["missing"] += len(rows)
+            return
+        await asyncio.gather(*(self._store(row, batch.documents.get(row.deployment_id)) for row in rows))
+
+    async def _store(self, row: DeploymentRow, body: bytes | None) -> None:
+        kind = kind_of(row.kind)
+        if body is None or kind is None:
+            self.counts["missing"] += 1
+            return
+        try:
+            document = await read_document(body, kind)
+            performed_at = moment(row.deployed_at)
+        except (Unusable, OverflowError) as problem:
+            self._refused(row, str(problem))
+            return
+        if self._tools.tombstones.since(row.artifact_id, self._circumstances.started):
+            return
+        result = await self._tools.deployments.apply_deploy(
+            row.artifact_id,
+            document,
+            deployment_id=row.deployment_id,
+            performed_at=performed_at,
+            correlation_id=_correlation(row),
+        )
+        match result:
+            case Applied(change=change):
+                self.counts["deployed"] += 1
+                self._acknowledge(row, change)
+            case Stale():
+                self.counts["stale"] += 1
+            case Refused():
+                self._refused(row, f"{result.code}: {result.message}")
+
+    def _refused(self, row: DeploymentRow, why: str) -> None:
+        self.counts["refused"] += 1
+        self.errors.append(f"{row.kind} {row.artifact_id}: {why}")
+        event = self._event(row)
+        if event is not None and not self._tools.acks.said(event):
+            self._tools.acks.outcome(
+                event,
+                correlation_id=_correlation(row),
+                received=self._tools.now(),
+                error_code=PROCESSING_ERROR,
+                detail=why,
+            )
+
+    async def update(self, update: Update) -> None:
+        """Another state or deployment id of a stored artifact."""
+        remote = update.remote
+        try:
+            deployed_at = moment(remote.deployed_at)
+        except OverflowError:
+            deployed_at = None
+        if deployed_at is None or self._tools.tombstones.since(remote.artifact_id, self._circumstances.started):
+            return
+        result = await self._tools.deployments.apply_status(
+            update.local.uuid,
+            state="deployed" if update.deployed else "undeployed",
+            deployment_id=update.deployment_id,
+            deployed_at=deployed_at,
+            correlation_id=_correlation(remote),
+        )
+        if isinstance(result, Applied):
+            self.counts["updated"] += 1
+            self._acknowledge(remote, result.change)
+        elif isinstance(result, Refused):
+            self.errors.append(f"{remote.kind} {remote.artifact_id}: {result.message}")
+
+    def acknowledge_recent(self, rows: Iterable[DeploymentRow], local: Sequence[ArtifactRow]) -> None:
+        """Deployments that are stored, but were not acknowledged by this process: it was restarted in between."""
+        stored = {control_plane_id(row): row for row in local}
+        for row in rows:
+            event, ours = self._event(row), stored.get(row.artifact_id)
+            if event is None or ours is None or self._tools.acks.said(event):
+                continue
+            if ours.deployment_id != row.deployment_id or (ours.desired_state == "deployed") != event.deployed:
+                continue
+            state = self._tools.deployments.status(ours.uuid).state
+            if state in {"served", "stored"} or (state == "undeployed" and not event.deployed):
+                self._tools.acks.outcome(
+                    event, correlation_id=_correlation(row), received=self._tools.now(), detail=state
+                )
+
+    def _acknowledge(self, row: DeploymentRow, change: Change) -> None:
+        event = self._event(row)
+        if event is not None and not self._tools.acks.said(event):
+            self._tools.acks.applied(event, change, correlation_id=_correlation(row), received=self._tools.now())
+
+    def _event(self, row: DeploymentRow) -> DeploymentEvent | None:
+        """The event that a recent row stands for; None when the control plane waits for no answer any more."""
+        kind, deployed, at = kind_of(row.kind), desired_state(row), row.deployed_at
+        if kind is None or deployed is None or at is None:
+            return None
+        if abs(self._clock().timestamp() - at.unix_ns / 1e9) > RECENT:
+            return None
+        return DeploymentEvent(
+            kind=kind, artifact_id=row.artifact_id, deployed=deployed, deployment_id=row.deployment_id, performed_at=at
+        )
+
+
+def _correlation(row: DeploymentRow) -> str:
+    """The row's etag; the one that both ends derive when it has none."""
+    if row.etag or row.deployed_at is None:
+        return row.etag or row.deployment_id
+    return derived_uuid(row.artifact_id, row.deployed_at)
+
+
+def _ordered(rows: Iterable[DeploymentRow]) -> list[DeploymentRow]:
+    """Kinds that others refer to first; kinds that cannot be fetched left out."""
+    known = [row for row in rows if _rank(row.kind, FETCH_ORDER) is not None and row.deployment_id]
+    return sorted(known, key=lambda row: _rank(row.kind, FETCH_ORDER) or 0)
+
+
+def _rank(kind: str, order: Sequence[str]) -> int | None:
+    return order.index(kind) if kind in order else None
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
