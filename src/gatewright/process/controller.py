@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from gatewright.artifacts.templates import Renderer
 from gatewright.artifacts.vhosts import VhostDefaults
+from gatewright.controlplane.plane import ControlPlane
 from gatewright.deployment.data_plane import Routers
 from gatewright.deployment.deployments import Deployments
 from gatewright.deployment.kinds import RestApiRules
@@ -31,7 +32,6 @@ from gatewright.policies.registry import installed
 from gatewright.process.administrators import generated_administrator
 from gatewright.process.certificate import self_signed
 from gatewright.process.gateway import gateway_of
-from gatewright.process.link import Standalone
 from gatewright.process.overview import Overview
 from gatewright.settings.tree import Settings
 from gatewright.store import Store, open_store
@@ -119,7 +119,7 @@ class Controller:
         self._tasks.append(asyncio.create_task(rollout.run(), name="rollout"))
         self._stops.append(_closing(rollout.close))
         await self._serve_xds()
-        link = Standalone()
+        link = ControlPlane(settings, deployments, catalogue=installed().catalogue, memory=store)
         overview = Overview(
             settings,
             snapshot=self.snapshot,
