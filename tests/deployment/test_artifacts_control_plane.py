@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gatewright.artifacts.metadata import ARTIFACT_ID_ANNOTATION
+from gatewright.deployment import Deployments
 from gatewright.deployment.results import (
     OUTBOX_TARGET,
     Applied,
@@ -14,7 +16,8 @@ from gatewright.deployment.results import (
     Stale,
     Unknown,
 )
-from gatewright.store import StoreUnavailable
+from gatewright.deployment.serving import ServingBoard
+from gatewright.store import StoreUnavailable, changes, open_store
 
 KIND = "RestApi"
 CP = "23826f9e-8daf-4638-b295-14898312759f"
@@ -52,6 +55,7 @@ async def test_a_deployment_is_stored_as_the_control_planes(deployments, rest_ap
     assert await deployments.outbox_due(OUTBOX_TARGET, clock()) == []
 
 
+@pytest.mark.conforms("OP-064")
 @pytest.mark.parametrize("at", [T0, T0 - timedelta(seconds=1), T0.replace(microsecond=123_000)])
 async def test_what_is_not_newer_is_stale(deployments, rest_api, at):
     await deploy(deployments, rest_api("orders"))
@@ -252,3 +256,41 @@ async def test_the_newest_of_many_concurrent_deployments_wins(deployments, rest_
     assert len(applied) + sum(isinstance(result, Stale) for result in results) == 40
     seqs = sorted(applied, key=lambda result: result.change.seq)
     assert [result.row.deployed_at for result in seqs] == sorted(result.row.deployed_at for result in seqs)
+
+
+@pytest.mark.conforms("OP-061")
+async def test_gateways_with_different_ids_share_a_database_without_seeing_each_other(
+    tmp_path, rules, clock, rest_api, make_key_event, caller
+):
+    pin = "0198f1d2-6c3a-7d2e-9a51-5f1c6f0a9b10"
+    document = rest_api("orders", annotations={ARTIFACT_ID_ANNOTATION: pin})
+
+    async def gateway(name):
+        store = await open_store(tmp_path / "shared.db", gateway_id=name)
+        return store, Deployments(store, [rules], board=ServingBoard(), pushes=True, clock=clock)
+
+    async def fill(deployments):
+        await deployments.create(KIND, document, correlation_id="c", actor="admin")
+        await deployments.apply_key(make_key_event(pin), correlation_id="c")
+
+    async def contents(store, deployments):
+        feed = await store.read(lambda connection: changes.since(connection, store.gateway_id, 0, 100))
+        due = await deployments.outbox_due(OUTBOX_TARGET, clock())
+        return len(await deployments.list()), len(await deployments.active_keys()), len(feed), len(due)
+
+    one, deployments = await gateway("one")
+    await fill(deployments)
+    await one.set_meta("users", "of one")
+    assert await contents(one, deployments) == (1, 1, 2, 1)
+    await one.close()
+    two, deployments = await gateway("two")
+    assert await contents(two, deployments) == (0, 0, 0, 0)
+    assert await two.get_meta("users") is None
+    assert await deployments.resolve(pin) is None
+    assert isinstance(await deployments.apply_delete(pin, correlation_id="c"), Unknown)
+    await fill(deployments)  # same UUID, handle, name, key value
+    await deployments.delete(KIND, "orders", correlation_id="c", actor="admin")
+    await two.close()
+    one, deployments = await gateway("one")
+    assert await contents(one, deployments) == (1, 1, 2, 1)
+    await one.close()

@@ -16,7 +16,7 @@ from gatewright.deployment.kinds import RestApiRules
 from gatewright.deployment.rollout import Rollout
 from gatewright.deployment.serving import ServingBoard
 from gatewright.envoy.resource import CLUSTER, LISTENER, SCOPE
-from gatewright.store import StoreUnavailable
+from gatewright.store import StoreUnavailable, changes
 from gatewright.store.rows import ApiKeyRow
 from gatewright.xds.delivery import Delivery
 from gatewright.xds.outcomes import Accepted, Node, Refused
@@ -507,6 +507,47 @@ async def test_a_bulk_load_leaves_the_event_loop_to_others(deployments, plane, r
         assert len(plane.scopes()) == 401
         assert plane.snapshot._updates == 1
     assert longest < 0.25  # 50 ms on a quiet machine; tests share theirs
+
+
+@pytest.mark.conforms("OP-063")
+async def test_old_entries_of_the_feed_are_removed(deployments, plane, rest_api, clock, store):
+    plane.rollout._cleanup_interval = 0.05
+    plane.rollout._prune_at = 0
+    await create(deployments, rest_api("orders"))
+    await create(deployments, rest_api("bills"))
+    clock.forward(timedelta(seconds=3601))
+
+    async def entries():
+        return await store.read(lambda connection: changes.since(connection, store.gateway_id, 0, 10))
+
+    async with plane.running():
+        async with asyncio.timeout(5):
+            while len(await entries()) > 1:  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.02)
+        stored = await create(deployments, rest_api("more"))
+        assert (await deployments.served(stored.change, 5)).state == "served"
+
+
+async def test_a_reader_that_was_away_for_longer_than_entries_are_kept_loads_everything(
+    deployments, plane, rest_api, store
+):
+    async with plane.running():
+        gone = await create(deployments, rest_api("gone"))
+        await deployments.served(gone.change, 5)
+        plane.rollout._retention = 0.2
+        read = store.read
+
+        async def unavailable(work):
+            raise StoreUnavailable("the disk refuses to read or write")
+
+        store.read = unavailable
+        new = await create(deployments, rest_api("new"))
+        await deployments.delete(KIND, "gone", correlation_id="c", actor="a")
+        await store.write(lambda connection: connection.exec_driver_sql("DELETE FROM changes"))
+        await asyncio.sleep(0.3)
+        store.read = read
+        await eventually(lambda: plane.scopes() == ["/_gateway-health", "/new"])
+        await settled_status(deployments, new.row.uuid, "served")
 
 
 async def test_a_store_that_fails_for_a_while_does_not_end_the_rollout(deployments, plane, rest_api, store):

@@ -39,6 +39,7 @@ async def test_reopening_changes_nothing(path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.conforms("OP-058")
 @pytest.mark.parametrize("revision", ["9999", "abcdef"])
 async def test_a_newer_database_is_refused_untouched(path, revision):
     await (await open_store(path)).close()

@@ -63,6 +63,12 @@ class Credentials(Mapping[str, Sequence[ApiKeyCredential]]):
         for key_id in self._by_api.pop(api_id, {}):
             self._api_of.pop(key_id, None)
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._by_api.clear()
+        self._api_of.clear()
+        self._expiries.clear()
+
     def next_expiry(self) -> float | None:
         """Unix seconds of the next expiry that may change something."""
         return self._expiries[0][0] if self._expiries else None

@@ -36,8 +36,6 @@ _SLICE_S = 0.01
 _RETRY_S = 30.0
 _RETRY_PAUSE_S = 1.0
 _REMEMBERED_DELETIONS = 1000
-_PRUNE_EVERY_S = 3600.0
-_KEEP_CHANGES = 10_000
 _log = get_logger(__name__)
 
 
@@ -56,10 +54,13 @@ class Rollout:
         clock: Clock = utc_now,
         poll_interval: float = 3.0,
         drain_seconds: float = 600.0,
+        retention: float = 3600.0,
+        cleanup_interval: float = 600.0,
     ) -> None:
         """`poll_interval` seconds between looks at the feed without being woken (other processes' changes).
 
-        `drain_seconds`: how long Envoy drains a listener that was replaced.
+        `drain_seconds`: how long Envoy drains a listener that was replaced. Entries of the feed older than `retention`
+        seconds are removed every `cleanup_interval` seconds.
         """
         self._store = store
         self._gateway_id = store.gateway_id
@@ -78,7 +79,10 @@ class Rollout:
         self._deleted: deque[str] = deque()
         self._wake = store.subscribe()
         self._retry_at = 0.0
-        self._prune_at = time.monotonic() + _PRUNE_EVERY_S
+        self._retention = retention
+        self._cleanup_interval = cleanup_interval
+        self._prune_at = time.monotonic() + cleanup_interval
+        self._read_at = time.monotonic()
         self._quarantine = Quarantine(store, self.placement, board, data_plane=data_plane, clock=clock)
         if data_plane is not None:
             board.attach(data_plane, version_of=self.placement.version, model_of=self.placement.model)
@@ -186,8 +190,22 @@ class Rollout:
             self.recompile(self._quarantine.retriable())
             await self._quarantine.drop_needless()
         if time.monotonic() >= self._prune_at:
-            self._prune_at = time.monotonic() + _PRUNE_EVERY_S
+            self._prune_at = time.monotonic() + self._cleanup_interval
             await self._prune()
+
+    async def _catch_up(self) -> None:
+        """Entries may have been removed before they were read here: look at everything again."""
+        _log.warning("the change feed was out of reach for longer than it is kept; everything is loaded anew")
+        known, keys = await self._store.read(
+            lambda connection: (
+                artifacts.identifiers(connection, self._gateway_id),
+                api_keys.active(connection, self._gateway_id),
+            )
+        )
+        self._credentials.clear()
+        self._credentials.put(keys, self._clock())
+        self.recompile({*known, *self._board.artifacts()})
+        await self.placement.refresh_credentials(known)
 
     def _until_next(self) -> float:
         expiry = self._credentials.next_expiry()
@@ -197,6 +215,8 @@ class Rollout:
 
     async def _read_feed(self) -> None:
         self._wake.clear()
+        if time.monotonic() - self._read_at > self._retention:
+            await self._catch_up()
         while True:
             found = await self._store.read(
                 lambda connection: changes.since(connection, self._gateway_id, self._seq, _FEED_PAGE)
@@ -209,6 +229,7 @@ class Rollout:
                     self._artifacts[change.artifact_id] = change
             if len(found) < _FEED_PAGE:
                 break
+        self._read_at = time.monotonic()
         oldest = min((change.at for change in (*self._keys.values(), *self._artifacts.values())), default=None)
         metrics.FEED_LAG.set(0 if oldest is None else max(0.0, (self._clock() - oldest).total_seconds()))
 
@@ -348,10 +369,8 @@ class Rollout:
             metrics.ROLL_SECONDS.observe(max(0.0, (self._clock() - change.at).total_seconds()))
 
     async def _prune(self) -> None:
-        before = self._clock() - timedelta(hours=1)
-        await self._store.write(
-            lambda connection: changes.prune(connection, self._gateway_id, before=before, keep=_KEEP_CHANGES)
-        )
+        before = self._clock() - timedelta(seconds=self._retention)
+        await self._store.write(lambda connection: changes.prune(connection, self._gateway_id, before=before, keep=1))
 
 
 class _Pause:
