@@ -110,6 +110,8 @@ class Controller:
             gateway=gateway,
             data_plane=self.routers,
             poll_interval=settings.controller.event_hub.poll_interval.total_seconds(),
+            retention=settings.controller.event_hub.retention_period.total_seconds(),
+            cleanup_interval=settings.controller.event_hub.cleanup_interval.total_seconds(),
         )
         await rollout.load()
         self.loaded = True
