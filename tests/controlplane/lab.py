@@ -1,0 +1,83 @@
+"""What the tests of the link work with: settings, a gateway without routers, documents, and patience."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from gatewright.controlplane.plane import ControlPlane
+from gatewright.deployment import Deployments
+from gatewright.policies.registry import installed
+from gatewright.settings.tree import Settings
+from gatewright.xds.snapshot import Snapshot
+
+PATIENCE = 10.0
+"""Seconds until a test gives up waiting for something that should come at once."""
+
+
+async def until(holds: Callable[[], object | Awaitable[object]]) -> None:
+    """Wait until something that happens elsewhere is visible."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = holds()
+            if isinstance(found, Awaitable):
+                found = await found
+            if found:
+                return
+            await asyncio.sleep(0.005)
+
+
+def make_settings(host: str, token: str, *, ca_file: object = "", own: dict | None = None, **linked) -> Settings:
+    """Settings of a gateway that belongs to the control plane at `host`; times in seconds."""
+    times = {"reconnect_initial": 0.05, "reconnect_max": 0.5}
+    values = {"host": host, "token": token, **times, **linked}
+    for name in ("reconnect_initial", "reconnect_max", "polling_interval"):
+        if name in values:
+            values[name] = timedelta(seconds=values[name])
+    return Settings.model_validate(
+        {
+            "controller": {"controlplane": values},
+            "gatewright": {"controlplane": {"ca_file": str(ca_file), **(own or {})}},
+        }
+    )
+
+
+class Site:
+    """What is behind a link in tests."""
+
+    def __init__(self, store, deployments: Deployments, snapshot: Snapshot) -> None:
+        self.store = store
+        self.deployments = deployments
+        self.snapshot = snapshot
+
+    @asynccontextmanager
+    async def linked(self, settings: Settings, **options):
+        """A running link."""
+        options = {"catalogue": installed().catalogue, "memory": self.store, **options}
+        plane = ControlPlane(settings, self.deployments, **options)
+        await plane.start()
+        try:
+            yield plane
+        finally:
+            await plane.stop()
+
+    async def row(self, handle: str, kind: str = "RestApi"):
+        """The stored artifact of this handle."""
+        return await self.deployments.get(kind, handle)
+
+
+def rest_api(handle: str, *, context: str | None = None, version: str = "v1.0", project: str | None = "default"):
+    """A document."""
+    annotations = {"gateway.api-platform.wso2.com/project-id": project} if project else {}
+    return {
+        "apiVersion": "gateway.api-platform.wso2.com/v1",
+        "kind": "RestApi",
+        "metadata": {"name": handle, "annotations": annotations},
+        "spec": {
+            "displayName": handle,
+            "version": version,
+            "context": context or f"/{handle}",
+            "upstream": {"main": {"url": "http://127.0.0.1:9999"}},
+            "operations": [{"method": "GET", "path": "/items"}],
+        },
+    }

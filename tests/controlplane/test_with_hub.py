@@ -1,0 +1,110 @@
+"""The whole link against the embedded control plane: real sockets, real TLS, real store."""
+
+import json
+
+import pytest
+from controlplane_lab import rest_api, until
+
+
+def deployed(document) -> str:
+    return json.dumps(document)
+
+
+async def connected(plane):
+    await until(lambda: plane.status().state == "connected" and plane.status().last_reconcile is not None)
+
+
+@pytest.mark.conforms("CP-048", "CP-051", "CP-052", "CP-113")
+async def test_an_api_deployed_at_the_hub_is_stored_and_acknowledged(site, client, hub_settings):
+    settings = await hub_settings()
+    async with site.linked(settings) as plane:
+        await connected(plane)
+        made = await client.deploy(deployed(rest_api("orders")), ["edge"])
+        (deployment,) = await client.deployments(artifact="orders", wait=5)
+        assert deployment.status == "DEPLOYED"
+        row = await site.row("orders")
+        assert row is not None
+        assert (row.uuid, row.origin, row.desired_state) == (made.artifact.id, "control_plane", "deployed")
+        assert row.deployment_id == deployment.deployment_id
+        assert row.cp_sync_status is None
+        await until(lambda: client.manifest("edge"))
+        assert (await client.gateway("edge")).version == "1.2.0"
+
+
+@pytest.mark.conforms("CP-066", "CP-068", "CP-072", "CP-078")
+async def test_keys_undeploy_and_delete(site, client, hub_settings):
+    settings = await hub_settings()
+    async with site.linked(settings) as plane:
+        await connected(plane)
+        await client.deploy(deployed(rest_api("orders")), ["edge"])
+        await until(lambda: site.row("orders"))
+        row = await site.row("orders")
+        await client.create_key("orders", "till")
+        await until(lambda: site.deployments.keys_of(row.uuid))
+        (key,) = await site.deployments.keys_of(row.uuid)
+        assert (key.name, key.source, key.origin) == ("till", "external", "control_plane")
+        await client.revoke_key("orders", "till")
+
+        async def gone():
+            return not await site.deployments.keys_of(row.uuid)
+
+        await until(gone)
+        await client.create_key("orders", "second")
+        await until(lambda: site.deployments.keys_of(row.uuid))
+        await client.undeploy("orders")
+        (deployment,) = await client.deployments(artifact="orders", wait=5)
+        assert deployment.status == "UNDEPLOYED"
+        stored = await site.row("orders")
+        assert stored.desired_state == "undeployed"
+        assert len(await site.deployments.keys_of(row.uuid)) == 1
+        await client.delete_artifact("orders")
+
+        async def deleted():
+            return await site.row("orders") is None
+
+        await until(deleted)
+        assert not await site.deployments.keys_of(row.uuid)
+
+
+@pytest.mark.conforms("CP-121")
+async def test_an_api_made_here_arrives_at_the_hub(site, client, hub_settings):
+    settings = await hub_settings()
+    async with site.linked(settings) as plane:
+        await connected(plane)
+        await site.deployments.create("RestApi", rest_api("local"), correlation_id="c", actor="alice")
+
+        async def pushed():
+            return (await site.row("local")).cp_sync_status == "success"
+
+        await until(pushed)
+        (artifact,) = await client.artifacts(origin="gateway_api")
+        assert artifact.handle == "local"
+        assert (await site.row("local")).cp_artifact_id == artifact.id
+        await site.deployments.delete("RestApi", "local", correlation_id="d", actor="alice")
+
+        async def undeployed():
+            (deployment,) = await client.deployments(artifact="local")
+            return deployment.status == "UNDEPLOYED"
+
+        await until(undeployed)
+        await until(lambda: plane.status().pushes_pending == 0)
+
+
+async def test_what_was_missed_while_away_is_reconciled(site, client, hub_settings):
+    settings = await hub_settings()
+    for number in range(3):
+        await client.deploy(deployed(rest_api(f"api-{number}")), ["edge"])
+    await client.create_key("api-0", "till")
+    async with site.linked(settings) as plane:
+        await connected(plane)
+        assert {row.handle for row in await site.deployments.list()} == {"api-0", "api-1", "api-2"}
+        row = await site.row("api-0")
+        await until(lambda: site.deployments.keys_of(row.uuid))
+    await client.delete_artifact("api-1")
+    await client.undeploy("api-2")
+    async with site.linked(settings) as plane:
+        await connected(plane)
+        assert await site.row("api-1") is None
+        assert (await site.row("api-2")).desired_state == "undeployed"
+        for view in await client.deployments(wait=5):
+            assert view.status in {"DEPLOYED", "UNDEPLOYED"}
