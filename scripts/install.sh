@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the virtual environment $1 and installs the locked packages of $2 and this project into it.
-# Works where Debian's python3-venv is missing as long as any pip can be found; says what to do otherwise.
+# Works on a Debian without python3-venv too.
 set -eu
 venv=$1
 locked=$2
@@ -21,12 +21,10 @@ fi
 
 if "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     pip() { "$venv/bin/python" -m pip "$@"; }
-elif "$python" -m pip --version >/dev/null 2>&1; then
-    pip() { "$python" -m pip --python "$venv/bin/python" "$@"; }
 else
-    rm -rf "$venv"
-    echo "This Python has neither 'ensurepip' nor 'pip'. On Debian: apt-get install python3-venv" >&2
-    exit 1
+    # No ensurepip (Debian without python3-venv): the wheel of pip runs as it is.
+    wheel=$(ls "$(dirname "$0")"/bootstrap/pip-*.whl)
+    pip() { "$venv/bin/python" "$wheel/pip" "$@"; }
 fi
 
 echo "Installing the locked packages (the first time this takes about a minute)"
