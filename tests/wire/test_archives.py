@@ -51,14 +51,20 @@ def test_the_first_yaml_entry_in_archive_order_is_taken() -> None:
     assert read_definition(data) == b"first"
 
 
-@pytest.mark.parametrize("data", [_zip({}), _zip({"a.json": b"{}"}), _zip({"dir.yaml/": b""})])
+@pytest.mark.parametrize(
+    "data", [_zip({}), _zip({"a.json": b"{}"}), _zip({"dir.yaml/": b""})], ids=["empty", "json", "folder"]
+)
 def test_an_archive_without_yaml_is_said_to_have_none(data: bytes) -> None:
     result = read_definition(data)
     assert _code(result) is WireFault.NO_DOCUMENT
     assert "no YAML file found in zip archive" in str(result)
 
 
-@pytest.mark.parametrize("data", [b"", b"PK", b"not a zip", _zip({"a.yaml": b"x" * 500})[:-30]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"PK", b"not a zip", _zip({"a.yaml": b"x" * 500})[:-30]],
+    ids=["empty", "magic", "text", "cut"],
+)
 def test_broken_zips_are_said_to_be_broken(data: bytes) -> None:
     assert _code(read_definition(data)) is WireFault.BROKEN_ARCHIVE
 
@@ -136,6 +142,7 @@ def test_unusable_entries_are_left_out_and_named() -> None:
     "data",
     [b"", b"\x1f\x8b", b"nonsense" * 100, gzip.compress(b"nonsense" * 100),
      archives.write_batch({"d": ("a.yaml", b"x" * 5000)})[:-9]],
+    ids=["empty", "magic", "text", "no tar", "cut"],
 )  # fmt: skip
 def test_broken_batches_fail_as_a_whole(data: bytes) -> None:
     assert _code(read_batch(data)) is WireFault.BROKEN_ARCHIVE
