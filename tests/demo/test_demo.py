@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ STEPS = (
     (r"The hub, a control plane, is running", ""),
     (r"A sample backend is running", ""),
     (r"A gateway is registered at the hub, its token stored", ""),
-    (r"The gateway with Envoy is up, connected over verified TLS", ""),
+    (r"The gateway with Envoy is up, linked over verified TLS", ""),
     (r"The hub deploys an API, made from an OpenAPI document", "deployed"),
     (r"Envoy refuses a call without a key", "401"),
     (r"The hub issues an API key", ""),
@@ -33,10 +35,17 @@ STEP = re.compile(
 
 
 @pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
+def folder() -> Iterator[Path]:
+    """Where temporary folders go; short, because paths of Unix sockets are."""
+    with tempfile.TemporaryDirectory(prefix="gw-", dir="/tmp") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def environ(folder: Path) -> dict[str, str]:
     """The demo's folder below the test's own; a proxy that must not be used."""
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:1")
-    return {**os.environ, **proxies, "TMPDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8"}
+    return {**os.environ, **proxies, "TMPDIR": str(folder), "PYTHONIOENCODING": "utf-8"}
 
 
 def _processes_of(folder: Path) -> list[str]:
@@ -68,7 +77,7 @@ def _export(output: str, name: str) -> str:
     return found[1]
 
 
-def test_every_step_holds_and_nothing_is_left(environ: dict[str, str], tmp_path: Path) -> None:
+def test_every_step_holds_and_nothing_is_left(environ: dict[str, str], folder: Path) -> None:
     ended = subprocess.run([*PROGRAM, "--once"], env=environ, capture_output=True, text=True, timeout=180, check=False)
     output = ended.stdout
     assert ended.returncode == 0, output + ended.stderr
@@ -76,13 +85,13 @@ def test_every_step_holds_and_nothing_is_left(environ: dict[str, str], tmp_path:
     assert steps == [("✓", text, result) for text, result in STEPS], output
     assert f"All {len(STEPS)} steps held" in output
     assert max(len(line) for line in output.split("\n") if "export" not in line) <= 80
-    assert _nothing_left(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert _nothing_left(folder)
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the command lines are for curl")
-def test_the_command_lines_work_by_hand_until_ctrl_c(environ: dict[str, str], tmp_path: Path) -> None:
-    log = tmp_path / "output"
+def test_the_command_lines_work_by_hand_until_ctrl_c(environ: dict[str, str], folder: Path) -> None:
+    log = folder / "output"
     with log.open("wb") as output:
         demo = subprocess.Popen(PROGRAM, env=environ, stdout=output, stderr=subprocess.STDOUT)
     try:
@@ -112,33 +121,33 @@ def test_the_command_lines_work_by_hand_until_ctrl_c(environ: dict[str, str], tm
         demo.send_signal(signal.SIGINT)
         status = demo.wait(60)
     assert status == 0, log.read_text()
-    assert _nothing_left(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+    assert _nothing_left(folder)
+    assert [path.name for path in folder.iterdir()] == ["output"]
 
 
-def test_interrupted_in_the_middle(environ: dict[str, str], tmp_path: Path) -> None:
-    log = tmp_path / "output"
+def test_interrupted_in_the_middle(environ: dict[str, str], folder: Path) -> None:
+    log = folder / "output"
     with log.open("wb") as output:
         demo = subprocess.Popen([*PROGRAM, "--once"], env=environ, stdout=output, stderr=subprocess.STDOUT)
     _until(log, "its token stored", demo)
     demo.send_signal(signal.SIGINT)
     assert demo.wait(60) == 130
     assert "Interrupted." in log.read_text()
-    assert _nothing_left(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+    assert _nothing_left(folder)
+    assert [path.name for path in folder.iterdir()] == ["output"]
 
 
 def test_killed_in_the_middle_leaves_no_process_and_the_next_run_cleans_up(
-    environ: dict[str, str], tmp_path: Path
+    environ: dict[str, str], folder: Path
 ) -> None:
-    log = tmp_path / "output"
+    log = folder / "output"
     with log.open("wb") as output:
         demo = subprocess.Popen([*PROGRAM, "--once"], env=environ, stdout=output, stderr=subprocess.STDOUT)
-    _until(log, "connected over verified TLS", demo)
+    _until(log, "linked over verified TLS", demo)
     demo.kill()
     demo.wait(60)
-    assert _nothing_left(tmp_path)
-    assert len(list(tmp_path.glob("gatewright-demo-*"))) == 1
+    assert _nothing_left(folder)
+    assert len(list(folder.glob("gatewright-demo-*"))) == 1
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         ended = subprocess.run(
@@ -149,7 +158,7 @@ def test_killed_in_the_middle_leaves_no_process_and_the_next_run_cleans_up(
         ended.stderr
         == f"error: port {port} (--hub-port) is in use. Stop what listens there, or leave --hub-port out.\n"
     )
-    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+    assert [path.name for path in folder.iterdir()] == ["output"]
 
 
 def _until(log: Path, words: str, demo: "subprocess.Popen[bytes]") -> str:

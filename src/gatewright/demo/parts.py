@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from gatewright.demo.children import Child
@@ -24,6 +25,8 @@ _KEPT: Final = (
 _HUB_PATIENCE_S: Final = 10.0
 _GATEWAY_PATIENCE_S: Final = 20.0
 _BACKEND_PATIENCE_S: Final = 3.0
+_LONGEST_FOLDER: Final = 60
+"""Bytes. Paths of Unix sockets, which processes make there, are limited to about 100."""
 
 
 class Parts:
@@ -69,9 +72,19 @@ class Parts:
 
     def _start(self, name: str, command: Sequence[str], patience_s: float) -> Child:
         folder = self._workspace.path
-        child = Child(name, command, log=folder / f"{name}.log", cwd=folder, environ=_environment(os.environ))
+        environ = _environment(os.environ) | _temporary(folder)
+        child = Child(name, command, log=folder / f"{name}.log", cwd=folder, environ=environ)
         self._running.append((child, patience_s))
         return child
+
+
+def _temporary(folder: Path) -> dict[str, str]:
+    """Temporary folders of the children go into the demo's, so that nothing stays when all of them are killed."""
+    inside = folder / "t"
+    if len(os.fsencode(inside)) > _LONGEST_FOLDER:
+        return {}
+    inside.mkdir(mode=0o700, exist_ok=True)
+    return {"TMPDIR": str(inside)}
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -120,7 +120,7 @@ class Story:
             step.lines = [f"{_HUB} $HUB/gateways/{files.GATEWAY}", "less $D/gateway.toml"]
 
     async def _start_gateway(self) -> None:
-        with self._screen.step("The gateway with Envoy is up, connected over verified TLS") as step:
+        with self._screen.step("The gateway with Envoy is up, linked over verified TLS") as step:
             self._parts.start_gateway()
             await self._until(self._is_serving, "Envoy answers", _START_S)
             await self._until(self._is_connected, "the gateway connects to the hub", _START_S)
@@ -141,7 +141,10 @@ class Story:
             step.result = views[0].status.lower() if views else "missing"
             if step.result != "deployed":
                 raise NotHeld(f"the gateway answered {step.result}: {views[0].reason if views else ''}")
-            step.lines = [f'{_HUB} --data-binary @$D/petstore.yaml "$HUB/artifacts?gateway={files.GATEWAY}"']
+            step.lines = [
+                f"{_HUB} --data-binary @$D/petstore.yaml \\",
+                f'     "$HUB/artifacts?gateway={files.GATEWAY}"',
+            ]
 
     async def _call_without_key(self) -> None:
         with self._screen.step("Envoy refuses a call without a key") as step:
@@ -164,7 +167,8 @@ class Story:
             await self._client.revoke_key(PETSTORE, KEY_NAME)
             await self._expect(step, 401, f"{PETSTORE_CONTEXT}/pet/1", key=True)
             step.lines = [
-                f"{_HUB} -X DELETE $HUB/artifacts/{PETSTORE}/api-keys/{KEY_NAME}",
+                f"{_HUB} -X DELETE \\",
+                f"     $HUB/artifacts/{PETSTORE}/api-keys/{KEY_NAME}",
                 f"curl -i -H @$D/key.header $CALL{PETSTORE_CONTEXT}/pet/1",
             ]
 
@@ -201,7 +205,8 @@ class Story:
             if other.status_code != 200:
                 raise NotHeld(f"the second API answers {other.status_code} instead of 200")
             step.lines = [
-                f'{_HUB} -X POST "$HUB/artifacts/{PETSTORE}/undeploy?gateway={files.GATEWAY}"',
+                f"{_HUB} -X POST \\",
+                f'     "$HUB/artifacts/{PETSTORE}/undeploy?gateway={files.GATEWAY}"',
                 f"curl -i $CALL{PETSTORE_CONTEXT}/pet/1",
             ]
 
