@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from gatewright.store.rows import ArtifactRow, SyncStatus
-from gatewright.store.tables import DOCUMENTS, artifacts
+from gatewright.store.tables import DOCUMENTS, Json, artifacts
 
 _COLUMNS = [column for column in artifacts.c if column.name not in {"gateway_id", "data_version"}]
 _FIELDS = tuple(column.name for column in _COLUMNS)
@@ -41,7 +41,7 @@ class Taken(msgspec.Struct, frozen=True):
 
 def find(connection: Connection, gateway_id: str, uuid: str) -> ArtifactRow | None:
     """The artifact with this local UUID."""
-    return _first(_run(connection, _BY_UUID, gateway_id=gateway_id, uuid=uuid))
+    return _first(_run(connection, [_BY_UUID], gateway_id=gateway_id, uuid=uuid))
 
 
 def find_by_handle(connection: Connection, gateway_id: str, kind: str, handle: str) -> ArtifactRow | None:
@@ -54,7 +54,7 @@ def find_by_handle(connection: Connection, gateway_id: str, kind: str, handle: s
 def resolve(connection: Connection, gateway_id: str, cp_id: str) -> ArtifactRow | None:
     """What a control plane means by an id: a local UUID, else the id it gave to an artifact pushed to it."""
     return find(connection, gateway_id, cp_id) or _first(
-        _run(connection, _BY_CP_ID, gateway_id=gateway_id, cp_id=cp_id)
+        _run(connection, [_BY_CP_ID], gateway_id=gateway_id, cp_id=cp_id)
     )
 
 
@@ -76,7 +76,7 @@ def some(connection: Connection, gateway_id: str, uuids: Iterable[str]) -> list[
     return [
         row
         for start in range(0, len(wanted), _CHUNK)
-        for row in _run(connection, _SOME, gateway_id=gateway_id, uuids=wanted[start : start + _CHUNK])
+        for row in _run(connection, [_SOME], gateway_id=gateway_id, uuids=wanted[start : start + _CHUNK])
     ]
 
 
@@ -172,6 +172,16 @@ def _select(kind: str, *conditions: ColumnElement[bool]) -> Select[Any]:
     return select(documents.c.configuration, *_COLUMNS).join_from(artifacts, documents, same).where(_HERE, *conditions)
 
 
+def _select_any(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Artifacts of all kinds in one statement: each has its document in one of the tables."""
+    found: Any = artifacts
+    for documents in DOCUMENTS.values():
+        same = and_(documents.c.gateway_id == artifacts.c.gateway_id, documents.c.uuid == artifacts.c.uuid)
+        found = found.outerjoin(documents, same)
+    configuration = func.coalesce(*(documents.c.configuration for documents in DOCUMENTS.values()), type_=Json())
+    return select(configuration, *_COLUMNS).select_from(found).where(_HERE, *conditions)
+
+
 def _replacement(*conditions: ColumnElement[bool]) -> Update:
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _FIELDS if name not in {"uuid", "created_at"}}
     return (
@@ -185,9 +195,9 @@ def _replacement(*conditions: ColumnElement[bool]) -> Update:
     )
 
 
-_BY_UUID = [_select(kind, artifacts.c.uuid == bindparam("uuid")) for kind in DOCUMENTS]
-_BY_CP_ID = [_select(kind, artifacts.c.cp_artifact_id == bindparam("cp_id")) for kind in DOCUMENTS]
-_SOME = [_select(kind, artifacts.c.uuid.in_(bindparam("uuids", expanding=True))) for kind in DOCUMENTS]
+_BY_UUID = _select_any(artifacts.c.uuid == bindparam("uuid"))
+_BY_CP_ID = _select_any(artifacts.c.cp_artifact_id == bindparam("cp_id"))
+_SOME = _select_any(artifacts.c.uuid.in_(bindparam("uuids", expanding=True)))
 _BY_HANDLE = {
     kind: _select(kind, artifacts.c.kind == bindparam("kind"), artifacts.c.handle == bindparam("handle"))
     for kind in DOCUMENTS

@@ -120,6 +120,14 @@ class Store:
         sealed = None if value is None else self._key_ring().encrypt(value.encode())
         await self.write(lambda connection: meta.write(connection, self.gateway_id, name, sealed, sealed=True))
 
+    def seal(self, value: str) -> str:
+        """The envelope of a secret that stands inside a document. Raises KeyFileError."""
+        return self._key_ring().encrypt(value.encode("utf-8", "surrogatepass"))
+
+    def unseal(self, envelope: str) -> str:
+        """The secret in an envelope. Raises KeyFileError."""
+        return self._key_ring().decrypt(envelope).decode("utf-8", "surrogatepass")
+
     async def close(self) -> None:
         """Finish what is queued, then give the data directory free. May be called twice."""
         if self._closed:

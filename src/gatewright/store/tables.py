@@ -1,7 +1,7 @@
 """The tables, as SQLAlchemy Core describes them. Migrations make them; a test holds the two against each other.
 
-Names and columns of `artifacts`, `rest_apis` and `api_keys` are those of the original, which its integration suite
-and the tools of its operators read. Every key starts with `gateway_id`: several gateways may share a database.
+Names and columns of `artifacts`, of the documents and of `api_keys` are those of the original, which its integration
+suite and the tools of its operators read. Every key starts with `gateway_id`: several gateways may share a database.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -99,16 +99,41 @@ Index(
     postgresql_where=artifacts.c.cp_artifact_id.is_not(None),
 )
 
-rest_apis = Table(
-    "rest_apis",
-    metadata,
-    Column("gateway_id", String(64), primary_key=True),
-    Column("uuid", String(64), primary_key=True),
-    Column("configuration", Json, nullable=False),
-    ForeignKeyConstraint(["gateway_id", "uuid"], ["artifacts.gateway_id", "artifacts.uuid"], ondelete="CASCADE"),
-)
 
-DOCUMENTS: Final[dict[str, Table]] = {"RestApi": rest_apis}
+def _documents(name: str, *more: Any) -> Table:  # noqa: ANN401 - columns and constraints
+    """A table of the documents of one kind; a document goes with its artifact."""
+    return Table(
+        name,
+        metadata,
+        Column("gateway_id", String(64), primary_key=True),
+        Column("uuid", String(64), primary_key=True),
+        Column("configuration", Json, nullable=False),
+        *more,
+        ForeignKeyConstraint(["gateway_id", "uuid"], ["artifacts.gateway_id", "artifacts.uuid"], ondelete="CASCADE"),
+    )
+
+
+rest_apis = _documents("rest_apis")
+llm_provider_templates = _documents("llm_provider_templates")
+llm_providers = _documents("llm_providers")
+# A provider cannot go while a proxy stands on it.
+llm_proxies = _documents(
+    "llm_proxies",
+    Column("provider_uuid", String(64)),
+    ForeignKeyConstraint(
+        ["gateway_id", "provider_uuid"], ["llm_providers.gateway_id", "llm_providers.uuid"], ondelete="RESTRICT"
+    ),
+)
+Index("idx_llm_proxies_provider", llm_proxies.c.gateway_id, llm_proxies.c.provider_uuid)
+mcp_proxies = _documents("mcp_proxies")
+
+DOCUMENTS: Final[dict[str, Table]] = {
+    "RestApi": rest_apis,
+    "LlmProviderTemplate": llm_provider_templates,
+    "LlmProvider": llm_providers,
+    "LlmProxy": llm_proxies,
+    "Mcp": mcp_proxies,
+}
 """Where the documents of a kind are; a further kind adds its table."""
 
 # No foreign key to artifacts: the key list of a control plane may come before the artifact.
