@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from gatewright.management.protocol import MOST_CONNECTIONS, BoundedProtocol
+from gatewright.management.protocol import MOST_CONNECTIONS, MOST_HEAD_BYTES, BoundedProtocol
 
 KEEP_ALIVE_S = 75
 BACKLOG = 1024
@@ -79,6 +79,7 @@ class HttpServer:
             server_header=False,
             ws="none",
             http=BoundedProtocol,
+            h11_max_incomplete_event_size=MOST_HEAD_BYTES,
             backlog=BACKLOG,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
