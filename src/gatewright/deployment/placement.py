@@ -13,7 +13,7 @@ from gatewright.deployment.credentials import Credentials
 from gatewright.deployment.serving import DataPlane, ResourceId
 from gatewright.envoy import Changes, Resource, ScopeIndex, Touched, render_all, render_changes, render_credentials
 from gatewright.envoy.flat import FLAT_NAME
-from gatewright.envoy.resource import CLUSTER, ROUTES, SCOPE
+from gatewright.envoy.resource import CLUSTER, LISTENER, ROUTES, SCOPE
 from gatewright.envoy.scopes import scope_id
 from gatewright.model.api import Api
 from gatewright.model.gateway import Gateway
@@ -47,7 +47,10 @@ class SnapshotPort(Protocol):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """The resources that carry an API, and those that carried it before and do so no more."""
+    """The resources that carry an API, and those that carried it before and do so no more.
+
+    Listeners that are about to change their form are among the latter: until then the old form answers.
+    """
 
     resources: tuple[ResourceId, ...]
     left: tuple[ResourceId, ...] = ()
@@ -75,6 +78,7 @@ class Placement:
         self._drain_seconds = drain_seconds
         self._lock = asyncio.Lock()
         self._leaving: asyncio.TimerHandle | None = None
+        self._opening: tuple[ResourceId, ...] = ()
 
     async def load(self, apis: Iterable[Api]) -> None:
         """The complete state, in one update. Raises what rendering raises; then nothing has changed."""
@@ -111,11 +115,14 @@ class Placement:
                         self.index.apply(api_id, api)
                     raise
                 self._apply(changes)
+                if touched.form_changed:
+                    self._opening = tuple((LISTENER, listener.name) for listener in self._gateway.listeners)
             if trial is None:
                 self._epochs.update({api_id: self.epoch(api_id) + 1 for api_id in wanted})
             after = {api_id: self.resources_of(api_id) for api_id in wanted}
+            opening = self._still_opening()
         return {
-            api_id: Placed(keys, tuple(key for key in before[api_id] if key not in keys))
+            api_id: Placed(keys, (*(key for key in before[api_id] if key not in keys), *opening))
             for api_id, keys in after.items()
         }
 
@@ -168,6 +175,14 @@ class Placement:
         """Stop what waits for a drain."""
         if self._leaving is not None:
             self._leaving.cancel()
+
+    def _still_opening(self) -> tuple[ResourceId, ...]:
+        """The listeners, while a router has not yet changed their form."""
+        if self._opening and self._data_plane is not None:
+            settled = self._data_plane.now({key: self.version(key) for key in self._opening})
+            if not settled.pending:
+                self._opening = ()
+        return self._opening
 
     def _note_accepted(self, concerned: Mapping[str, Iterable[ResourceId]]) -> None:
         """Before a resource is replaced: if routers have accepted it, all that it is made of is good."""

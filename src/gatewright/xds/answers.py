@@ -33,6 +33,11 @@ class Answers:
         sub.waiting_since.pop(name, None)
         self.outcomes.append(Refused((sub.type_url, name), version, why[:MAX_REASON]))
 
+    def still_refused(self, sub: Subscription, name: str, refusal: Refusal) -> None:
+        """The snapshot holds a version that the router has refused before: say so again, do not send it again."""
+        if not self._relay:
+            self.outcomes.append(Refused((sub.type_url, name), refusal.version, refusal.reason))
+
     def acked(self, sub: Subscription, flight: Flight, now: float) -> None:
         """The router took all of a response."""
         for name, (version, needs) in flight.puts.items():
@@ -54,8 +59,9 @@ class Answers:
                 else:
                     self._accept(sub, name, version, needs)
             return
-        for name, (_, needs) in flight.puts.items():
-            self._use.may_hold((sub.type_url, name), needs)
+        for name, (version, needs) in flight.puts.items():
+            sub.perhaps.setdefault(name, set()).add(version)
+            self._use.may_hold((sub.type_url, name), version, needs)
             self._use.withdrawn(needs)
         names = list(suspects.items())
         half = len(names) // 2
@@ -67,8 +73,11 @@ class Answers:
             sub.held[name] = version
             self._use.holds(key, needs)
         self._use.withdrawn(needs)
-        sub.refused.pop(name, None)
-        self.retries.discard(key)
+        sub.perhaps.pop(name, None)
+        refusal = sub.refused.get(name)
+        if refusal is not None and refusal.version == version:
+            del sub.refused[name]
+            self.retries.discard(key)
         if not self._relay:
             self.outcomes.append(Accepted(key, version))
 
@@ -99,6 +108,11 @@ class Answers:
             self.retries.add(key)
         if sub.held.get(name) == version:
             del sub.held[name]
+        self._use.refuted(key, version)
+        possible = sub.perhaps.get(name, set())
+        possible.discard(version)
+        if not possible:
+            sub.perhaps.pop(name, None)
         sub.refused[name] = Refusal(version, text[:MAX_REASON], retry_at, after)
         self.outcomes.append(Refused(key, version, text[:MAX_REASON]))
 
@@ -106,6 +120,7 @@ class Answers:
         for name in flight.removals:
             key = (sub.type_url, name)
             sub.held.pop(name, None)
+            sub.perhaps.pop(name, None)
             sub.refused.pop(name, None)
             self.retries.discard(key)
             self._use.dropped(key)

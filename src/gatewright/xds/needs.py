@@ -1,4 +1,4 @@
-"""Which clusters a route resource needs, and whether a cluster must warm up before it serves. Read from bytes; pure.
+"""What resources need of others: routes need clusters, listeners need routes; some clusters must warm up. Pure.
 
 Read here, and not handed along by the renderer, because a resource that came over the wire or from disk must be
 ordered just as carefully as one that was rendered a moment ago.
@@ -7,8 +7,11 @@ ordered just as carefully as one that was rendered a moment ago.
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2, scoped_route_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from google.protobuf.message import DecodeError
 
 from gatewright.envoy.resource import ROUTES, SCOPE, Resource
@@ -45,6 +48,28 @@ def warms_up(resource: Resource) -> bool:
     # A secret or a health check that is missing delays a cluster with fixed addresses just the same.
     plain = not cluster.health_checks and not cluster.HasField("transport_socket")
     return not (plain and cluster.type == cluster_pb2.Cluster.STATIC)
+
+
+class Routing(msgspec.Struct, frozen=True):
+    """Where the routes of a listener come from: scopes, route configurations by name, or (neither) itself."""
+
+    scoped: bool = False
+    configurations: frozenset[str] = frozenset()
+
+
+def routing_of(listener: Resource) -> Routing:
+    """What a listener waits for after it was acknowledged; nothing when it cannot be decoded."""
+    scoped, configurations = False, set()
+    try:
+        for chain in listener_pb2.Listener.FromString(listener.body).filter_chains:
+            for filter_ in chain.filters:
+                if filter_.typed_config.Is(hcm_pb2.HttpConnectionManager.DESCRIPTOR):
+                    manager = hcm_pb2.HttpConnectionManager.FromString(filter_.typed_config.value)
+                    scoped = scoped or manager.HasField("scoped_routes")
+                    configurations.add(manager.rds.route_config_name)
+    except DecodeError:
+        return Routing()
+    return Routing(scoped, frozenset(configurations - {""}))
 
 
 def _of_configuration(configuration: Any) -> Iterator[str]:  # noqa: ANN401 - protobuf messages carry no types here

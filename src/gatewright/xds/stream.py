@@ -33,6 +33,7 @@ from gatewright.xds.reports import REPORT, SYNCED, read_report
 from gatewright.xds.salt import salted
 from gatewright.xds.snapshot import Snapshot
 from gatewright.xds.subscription import ANY, Flight, Refusal, Subscription
+from gatewright.xds.warm_up import WarmUp
 
 _NO_NEEDS: Final[frozenset[str]] = frozenset()
 
@@ -49,6 +50,7 @@ class Stream:
         self._use = ClusterUse()
         self._answers = Answers(self._subs, self._use, self._limits, relay=relay)
         self._gates = Gates(snapshot, self._subs, self._limits)
+        self._warm_up = WarmUp(snapshot, self._subs)
         self._nonces = 0
         self._salt = secrets.token_hex(4)
         self._reports: list[Report] = []
@@ -77,6 +79,8 @@ class Stream:
                 self._answers.acked(sub, flight, now)
             if sub.type_url == CLUSTER:
                 self._look_again_at_blocked()
+            elif sub.type_url == LISTENER:
+                self._warm_up.landed(flight)
 
     def changed(self, keys: Iterable[ResourceKey]) -> None:
         """These keys of the snapshot are different now."""
@@ -110,7 +114,7 @@ class Stream:
     def outcomes(self) -> list[Outcome]:
         """What the router made of resources since the last call, in the order it happened."""
         outcomes, self._answers.outcomes = self._answers.outcomes, []
-        return outcomes
+        return self._warm_up.sift(outcomes)
 
     def reports(self) -> list[Report]:
         """What a relay has reported since the last call."""
@@ -142,6 +146,8 @@ class Stream:
         return self._sync_mark()
 
     def _puts(self, sub: Subscription, now: float) -> discovery_pb2.DeltaDiscoveryResponse | None:
+        if sub.type_url == SCOPE and not self._may_send_scopes(now):
+            return None
         if not sub.started or not (sub.dirty or sub.suspects or not sub.answered) or not self._window(sub, now):
             return None
         chosen = self._next_suspects(sub)
@@ -159,6 +165,12 @@ class Stream:
             self._use.sending(needs)
             puts[resource.name] = (resource.version, needs)
         return self._launch(sub, Flight(self._nonce(), now, puts), chosen, salt=salt)
+
+    def _may_send_scopes(self, now: float) -> bool:
+        since = self._warm_up.in_air_since
+        if since is not None and not self._reached(since + self._limits.warm_wait_s, now):
+            return False
+        return self._warm_up.may_send_scopes()
 
     def _choose(self, sub: Subscription, now: float) -> tuple[list[Resource], bool]:
         """Resources for the next response, and whether others must wait for something first."""
@@ -186,13 +198,14 @@ class Stream:
             self._leave(sub, name)
             return False
         sub.leaving.pop(name, None)
-        if name not in sub.flying and sub.held.get(name) == resource.version:
+        if name not in sub.flying and name not in sub.perhaps and sub.held.get(name) == resource.version:
             self._answers.already_held(sub, name, resource.version, self._needs(sub, name))
             return False
         if sub.flying_version(name) == resource.version or _suspected(sub, name, resource.version):
             return False
         refusal = sub.refused.get(name)
         if refusal is not None and refusal.version == resource.version and not _due(refusal, now):
+            self._answers.still_refused(sub, name, refusal)
             return False
         if name in sub.flying and not self._overtakes(sub, name, now):
             return None
@@ -220,6 +233,8 @@ class Stream:
                 and sub.visible(name)
                 and name not in sub.flying
             ]
+            # Whatever falls out is judged like any other change.
+            sub.touch(group.keys() - {resource.name for resource in chosen})
             if chosen:
                 return chosen
         return []
@@ -267,6 +282,8 @@ class Stream:
         self, sub: Subscription, flight: Flight, resources: list[Resource], *, salt: bool = False
     ) -> discovery_pb2.DeltaDiscoveryResponse:
         sub.launch(flight)
+        if sub.type_url == LISTENER and not self._relay:
+            self._warm_up.launched(flight)
         grain = f"{self._salt}.{flight.nonce}" if salt and not self._relay else ""
         return discovery_pb2.DeltaDiscoveryResponse(
             type_url=sub.type_url,
@@ -329,11 +346,11 @@ class Stream:
         """Without other news, clusters that need nothing to warm up are there after a while."""
         clusters = self._subs[CLUSTER]
         oldest = clusters.oldest_flight()
-        if self._relay or oldest is None or not self._reached(oldest.sent_at + self._limits.warm_wait_s, now):
+        if self._relay or oldest is None or not self._reached(oldest.sent_at + self._limits.presume_s, now):
             return
         for flight in clusters.flights.values():
             for name, (version, _) in flight.puts.items():
-                if now - flight.sent_at < self._limits.patience_s or name in clusters.held:
+                if now - flight.sent_at < self._limits.presume_s or name in clusters.held:
                     continue
                 resource = self._snapshot.get((CLUSTER, name))
                 if resource is not None and resource.version == version and not warms_up(resource):
@@ -344,7 +361,7 @@ class Stream:
     def _leave(self, sub: Subscription, name: str) -> None:
         sub.waiting_since.pop(name, None)
         sub.blocked.pop(name, None)
-        if name in sub.held or name in sub.asked or sub.flying_version(name) is not None:
+        if name in sub.held or name in sub.perhaps or name in sub.asked or sub.flying_version(name) is not None:
             sub.leaving[name] = None
 
     def _needs(self, sub: Subscription, name: str) -> frozenset[str]:

@@ -45,6 +45,7 @@ class Subscription:
         self.dirty: dict[str, None] = {}
         self.leaving: dict[str, None] = {}
         self.asked: set[str] = set()
+        self.perhaps: dict[str, set[str]] = {}
         self.refused: dict[str, Refusal] = {}
         self.suspects: deque[dict[str, str]] = deque()
         self.waiting_since: dict[str, float] = {}
@@ -57,6 +58,17 @@ class Subscription:
     def touch(self, names: Iterable[str]) -> None:
         """These names must be looked at again."""
         self.dirty.update(dict.fromkeys(names))
+
+    def begin_anew(self, names: Iterable[str]) -> None:
+        """The router has lost sight of what it holds: `names` are to be sent as at the first time."""
+        self.answered = False
+        self.asked.update(self.held, self.perhaps)
+        self.held.clear()
+        for group in self.suspects:
+            self.touch(group)
+        self.suspects.clear()
+        self.touch(self.asked)
+        self.touch(names)
 
     def launch(self, flight: Flight) -> None:
         """A response goes out."""
@@ -96,6 +108,7 @@ class Subscription:
         """The router let go of a name it had subscribed to."""
         self.names.discard(name)
         self.held.pop(name, None)
+        self.perhaps.pop(name, None)
         self.refused.pop(name, None)
         self.dirty.pop(name, None)
         self.leaving.pop(name, None)
