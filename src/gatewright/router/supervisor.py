@@ -128,7 +128,7 @@ class Supervisor:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *self._command,
                 stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=asyncio.subprocess.PIPE,
-                limit=LONGEST_LINE, process_group=0,
+                limit=LONGEST_LINE, start_new_session=True,  # uvloop knows no process_group
             )  # fmt: skip
         except OSError as error:
             os.close(reading)

@@ -11,6 +11,7 @@ class ClusterUse:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._held: dict[ResourceKey, frozenset[str]] = {}
+        self._perhaps: dict[ResourceKey, dict[str, frozenset[str]]] = {}
         self._unknown: set[ResourceKey] = set()
 
     def claim(self, key: ResourceKey) -> None:
@@ -35,15 +36,24 @@ class ClusterUse:
         self._unknown.discard(key)
         self._counts.update(needs)
         self.withdrawn(self._held.pop(key, frozenset()))
+        for earlier in self._perhaps.pop(key, {}).values():
+            self.withdrawn(earlier)
         if needs:
             self._held[key] = needs
 
-    def may_hold(self, key: ResourceKey, needs: frozenset[str]) -> None:
-        """The router uses this version or the earlier one; a later call of `holds` or `dropped` decides."""
-        before = self._held.get(key, frozenset())
-        added = needs - before
-        self._counts.update(added)
-        self._held[key] = before | added
+    def may_hold(self, key: ResourceKey, version: str, needs: frozenset[str]) -> None:
+        """The router uses this version or the one before; `holds`, `dropped` or `refuted` decides later."""
+        versions = self._perhaps.setdefault(key, {})
+        if version not in versions:
+            versions[version] = needs
+            self._counts.update(needs)
+
+    def refuted(self, key: ResourceKey, version: str) -> None:
+        """It does not use that version."""
+        versions = self._perhaps.get(key, {})
+        self.withdrawn(versions.pop(version, frozenset()))
+        if not versions:
+            self._perhaps.pop(key, None)
 
     def dropped(self, key: ResourceKey) -> None:
         """The router has no version any more."""

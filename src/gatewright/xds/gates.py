@@ -96,7 +96,7 @@ class Gates:
             return self._limits.warm_wait_s, None
         if self.warming is not None:
             return (self._limits.known_warm_wait_s if name in self.warming else self._limits.warm_wait_s), None
-        return (self._limits.warm_wait_s if warms_up(resource) else 0.0), None
+        return (self._limits.warm_wait_s if warms_up(resource) else self._limits.presume_s), None
 
     def _wait(self, sub: Subscription, name: str, seconds: float, now: float) -> Shut | None:
         since = sub.waiting_since.setdefault(name, now)

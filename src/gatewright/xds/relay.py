@@ -230,8 +230,11 @@ class Relay:
         self.snapshot.apply(put, remove)
         for key in map(key_of, put):
             if key[0] in USERS_OF_CLUSTERS:
-                note = self._use.may_hold if key in self._good else self._use.holds
-                note(key, self.snapshot.needs(key))
+                needs, resource = self.snapshot.needs(key), self.snapshot.get(key)
+                if key in self._good and resource is not None:
+                    self._use.may_hold(key, resource.version, needs)
+                else:
+                    self._use.holds(key, needs)
         for key in remove:
             self._good.pop(key, None)
             self._proved.pop(key, None)

@@ -157,7 +157,7 @@ class Stream:
             # The listener opens with its first scopes: better a moment later than with APIs missing.
             if held_back and sub.type_url == SCOPE and not sub.answered:
                 return None
-        if not chosen and sub.answered:
+        if not chosen and (sub.answered or (sub.leaving and not sub.wildcard)):
             return None
         puts: dict[str, tuple[str, frozenset[str]]] = {}
         for resource in chosen:
@@ -240,7 +240,12 @@ class Stream:
         return []
 
     def _removals(self, sub: Subscription, now: float) -> discovery_pb2.DeltaDiscoveryResponse | None:
-        if not sub.leaving or not sub.answered or not self._removing(sub, now) or not self._window(sub, now):
+        if (
+            not sub.leaving
+            or (sub.wildcard and not sub.answered)
+            or not self._removing(sub, now)
+            or not self._window(sub, now)
+        ):
             return None
         names = [name for name in sub.leaving if name not in sub.flying and self._removable(sub, name)]
         del names[self._limits.removals :]
@@ -350,7 +355,7 @@ class Stream:
             return
         for flight in clusters.flights.values():
             for name, (version, _) in flight.puts.items():
-                if now - flight.sent_at < self._limits.presume_s or name in clusters.held:
+                if now < flight.sent_at + self._limits.presume_s or name in clusters.held:
                     continue
                 resource = self._snapshot.get((CLUSTER, name))
                 if resource is not None and resource.version == version and not warms_up(resource):
