@@ -114,6 +114,18 @@ def test_an_api_from_document_to_deletion(run, here: SimpleNamespace, tmp_path: 
     assert run("keys", "list", "shop").code == 6
 
 
+def test_the_document_of_the_readme(run, here: SimpleNamespace, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (document,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    (tmp_path / "api.yaml").write_text(document)
+    ran = run("apply", "-f", str(tmp_path / "api.yaml"))
+    assert ran.code == 0, ran.err
+    assert _call(here, "/shop/items") == 401
+    key = run("keys", "create", "shop-v1.0", "-o", "json").json["apiKey"]
+    assert _call(here, "/shop/items", key) == 503  # nobody listens behind it
+    assert run("delete", "-f", str(tmp_path / "api.yaml")).code == 0
+
+
 def test_a_document_that_is_not_valid(run, here: SimpleNamespace, tmp_path: Path, api) -> None:
     broken = api("bad").replace("context: /bad", "context: bad").replace("method: GET", "method: FETCH")
     (tmp_path / "bad.yaml").write_text(broken)
