@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Self
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import address_pb2
@@ -94,12 +95,12 @@ def bad_scope(segment: str, to: str) -> Resource:
     return scope(segment, to, regex="/x[")
 
 
-def listener(port: int, *, name: str = "main") -> Resource:
-    """A listener with scoped routes."""
+def listener(port: int, *, name: str = "main", shared: bool = False) -> Resource:
+    """A listener with scoped routes. `shared`: several Envoys may open the port."""
     message = listener_pb2.Listener(name=name)
     message.address.socket_address.address = "127.0.0.1"
     message.address.socket_address.port_value = port
-    message.enable_reuse_port.value = False
+    message.enable_reuse_port.value = shared
     chain = message.filter_chains.add().filters.add(name="envoy.filters.network.http_connection_manager")
     chain.typed_config.CopyFrom(packed(connection_manager(GATEWAY, "scoped")))
     return resource(message)
@@ -236,3 +237,44 @@ class PlainEnvoy:
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
+
+
+class Load:
+    """Requests without a pause on some connections, until stopped; counts what was not a 200."""
+
+    def __init__(self, port: int, path: str, connections: int = 4) -> None:
+        self.requests = 0
+        self.failures: list[str] = []
+        self._port, self._path = port, path
+        self._connections = connections
+        self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(self._run()) for _ in range(self._connections)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stopping = True
+        await asyncio.gather(*self._tasks)
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            try:
+                while not self._stopping and await self._one(reader, writer):
+                    pass
+            except (OSError, asyncio.IncompleteReadError) as error:
+                self.failures.append(repr(error))
+            finally:
+                writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(f"GET {self._path} HTTP/1.1\r\nhost: test\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        length = next(line.split(":")[1] for line in head.split("\r\n") if line.startswith("content-length"))
+        body = await reader.readexactly(int(length))
+        self.requests += 1
+        if " 200 " not in head.split("\r\n", 1)[0]:
+            self.failures.append(head + body.decode("latin-1"))
+        return "connection: close" not in head
