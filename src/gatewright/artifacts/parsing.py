@@ -19,17 +19,20 @@ JSON_TYPE = "application/json"
 _decoder = msgspec.json.Decoder()
 
 
-def parse_document(body: bytes, content_type: str, *, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
+def parse_document(
+    body: bytes, content_type: str, *, limits: Limits = DEFAULT_LIMITS, literal: bool = False
+) -> dict[str, Any]:
     """Read one document. The content type is compared as it stands; parameters make it "anything else".
 
-    "Anything else" takes YAML and JSON. An empty YAML body is an empty document. Raises MalformedDocument.
+    "Anything else" takes YAML and JSON. An empty YAML body is an empty document. `literal` keeps the spelling of YAML
+    scalars for the shape that reads the document next. Raises MalformedDocument.
     """
     if content_type in YAML_TYPES:
-        return parse_yaml(body, limits=limits)
+        return parse_yaml(body, limits=limits, literal=literal)
     if content_type == JSON_TYPE:
         return parse_json(body, limits=limits)
     try:
-        return parse_yaml(body, limits=limits)
+        return parse_yaml(body, limits=limits, literal=literal)
     except MalformedDocument as as_yaml:
         try:
             return parse_json(body, limits=limits)
@@ -38,11 +41,11 @@ def parse_document(body: bytes, content_type: str, *, limits: Limits = DEFAULT_L
             raise MalformedDocument(f"failed to parse as YAML or JSON: {as_yaml.message}") from None
 
 
-def parse_yaml(body: bytes | str, *, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
+def parse_yaml(body: bytes | str, *, limits: Limits = DEFAULT_LIMITS, literal: bool = False) -> dict[str, Any]:
     """Read the first document of a YAML stream. Raises MalformedDocument (`failed to unmarshal YAML: …`)."""
     try:
         _check_size(body, limits)
-        return _mapping(first_yaml_document(body, limits), "YAML")
+        return _mapping(first_yaml_document(body, limits, literal=literal), "YAML")
     except (YamlError, _Refused) as problem:
         raise MalformedDocument(f"failed to unmarshal YAML: {problem}") from None
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from gatewright.artifacts.limits import excess
+from gatewright.artifacts.literals import LiteralScalar, meaning
 from gatewright.artifacts.plain import Plain
 from gatewright.artifacts.problems import MalformedDocument
 
@@ -48,6 +49,7 @@ class ShapeMismatch(Exception):
 
 
 def _kind(value: Plain) -> str:
+    value = value.value if type(value) is LiteralScalar else value
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int | float):
@@ -61,9 +63,11 @@ class Text:
     empty = ""
 
     def read(self, value: Plain) -> str:
-        if type(value) is not str:
-            raise ShapeMismatch(_kind(value), "string")
-        return value
+        if type(value) is str:
+            return value
+        if type(value) is LiteralScalar:
+            return value.text
+        raise ShapeMismatch(_kind(value), "string")
 
 
 class Integer:
@@ -72,11 +76,24 @@ class Integer:
     empty = 0
 
     def read(self, value: Plain) -> int:
+        value = value.value if type(value) is LiteralScalar else value
         if type(value) is int:
             return value
         if type(value) is float and value.is_integer():
             return int(value)
         raise ShapeMismatch(_kind(value), "int")
+
+
+class Boolean:
+    """`true` or `false`."""
+
+    empty = False
+
+    def read(self, value: Plain) -> bool:
+        value = value.value if type(value) is LiteralScalar else value
+        if type(value) is bool:
+            return value
+        raise ShapeMismatch(_kind(value), "bool")
 
 
 class Free:
@@ -88,7 +105,7 @@ class Free:
         problem = excess(value)
         if problem:
             raise ShapeMismatch(f"a value that is refused ({problem})", "any")
-        return value
+        return meaning(value)
 
 
 class FreeObject(Free):
@@ -111,7 +128,7 @@ class ListOf:
         self._item = item
 
     def read(self, value: Plain) -> list[Any]:
-        if not isinstance(value, list | tuple):
+        if not isinstance(value, list | tuple) or type(value) is LiteralScalar:
             raise ShapeMismatch(_kind(value), "array")
         read, empty = self._item.read, self._item.empty
         result = []
@@ -173,6 +190,7 @@ class Record:
 _FREE = Free()
 TEXT = Text()
 INTEGER = Integer()
+BOOLEAN = Boolean()
 FREE_OBJECT = FreeObject()
 TEXTS = ListOf(TEXT)
 TEXT_MAP = MapOf(TEXT)

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from gatewright.artifacts.limits import Limits
+from gatewright.artifacts.literals import LiteralScalar
 from gatewright.artifacts.plain import Plain
 
 
@@ -67,8 +68,9 @@ _MERGE = _Merge()
 class _DocumentBuilder:
     """Builds the value of one document out of its events, without recursion."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, literal: bool) -> None:
         self._limits = limits
+        self._literal = literal
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Any, int, int]] = {}
         self._open_anchors: set[str] = set()
@@ -103,6 +105,8 @@ class _DocumentBuilder:
             value = _MERGE if event.implicit[0] and event.value == "<<" else event.value
         else:
             value = _resolve(event)
+            if self._literal and event.tag is None and value is not None and value != event.value:
+                value = LiteralScalar(event.value, value)
         if event.anchor:
             self._anchors[event.anchor] = (event.value if value is _MERGE else value, 1, len(event.value))
         self._place(value, event)
@@ -285,8 +289,11 @@ def _zone(text: str | None) -> timezone:
     return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[4:6])))
 
 
-def yaml_documents(text: bytes | str, limits: Limits) -> Generator[Any, None, None]:
-    """The values of all documents in the stream, one by one. Raises YamlError where the text stops making sense."""
+def yaml_documents(text: bytes | str, limits: Limits, *, literal: bool = False) -> Generator[Any, None, None]:
+    """The values of all documents in the stream, one by one. Raises YamlError where the text stops making sense.
+
+    `literal` keeps the spelling of numbers, booleans and times (see literals.py).
+    """
     parser = None
     try:
         parser = yaml.CSafeLoader(text)
@@ -302,7 +309,7 @@ def yaml_documents(text: bytes | str, limits: Limits) -> Generator[Any, None, No
                 count += 1
                 if count > limits.max_documents:
                     raise YamlError(f"yaml: more than {limits.max_documents} documents")
-                builder = _DocumentBuilder(limits)
+                builder = _DocumentBuilder(limits, literal=literal)
             elif builder is not None:
                 yield builder.result
                 builder = None
@@ -318,9 +325,9 @@ def yaml_documents(text: bytes | str, limits: Limits) -> Generator[Any, None, No
             parser.dispose()
 
 
-def first_yaml_document(text: bytes | str, limits: Limits) -> Plain:
+def first_yaml_document(text: bytes | str, limits: Limits, *, literal: bool = False) -> Plain:
     """The first document's value, None for an empty stream; what follows is not even looked at."""
-    documents = yaml_documents(text, limits)
+    documents = yaml_documents(text, limits, literal=literal)
     try:
         return next(documents, None)
     finally:
