@@ -1,0 +1,98 @@
+"""A run from start to end. Nothing is left running, however it ends."""
+
+import asyncio
+import signal
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import deploying, edits, starting, throughput
+from bench.caller import NotAnswered
+from bench.children import Children
+from bench.gateway import Refused
+from bench.rows import Report, table, write
+from bench.site import Plan, Site
+from bench.slices import LoadFailed
+from gatewright.demo.children import ChildEnded
+from gatewright.hub.client import HubClientError
+
+MEASURED, FAILED, INTERRUPTED = 0, 1, 130
+PROBLEMS = (NotAnswered, Refused, LoadFailed, ChildEnded, HubClientError, OSError)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+async def run(plan: Plan, output: Path, console: Console) -> int:
+    """Measure everything; the exit status. A missed target is a finding and no failure."""
+    task = asyncio.ensure_future(_run(plan, output, console))
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        console.print("Interrupted; nothing was written.")
+        return INTERRUPTED
+    except PROBLEMS as problem:
+        _explain([problem], console)
+    except ExceptionGroup as group:
+        expected, others = group.split(PROBLEMS)
+        if others is not None:
+            raise
+        _explain(expected.exceptions if expected else (), console)
+    return FAILED
+
+
+def _explain(problems: Iterable[Exception], console: Console) -> None:
+    for problem in problems:
+        console.print("This could not be measured:", problem, highlight=False, markup=False)
+
+
+async def _run(plan: Plan, output: Path, console: Console) -> int:
+    report = Report(console)
+    with tempfile.TemporaryDirectory(prefix="gatewright-bench-") as folder:
+        children = Children(Path(folder))
+        site = Site(Path(folder), children, many=plan.many, upstreams=plan.deploys + 20)
+        try:
+            await _measure(site, plan, report)
+        except BaseException:
+            _last_words(Path(folder), console)
+            raise
+        finally:
+            try:
+                await site.close()
+                await children.close()
+            finally:
+                children.kill()
+    console.print()
+    console.print(table(report.rows))
+    write(report.rows, output)
+    console.print(f"Written to {output}.", highlight=False)
+    return MEASURED
+
+
+async def _measure(site: Site, plan: Plan, report: Report) -> None:
+    report.say("Starting backend, plain Envoy and hub")
+    await site.start()
+    for name, size in site.sizes.items():
+        report.say(f"A gateway gets its {size} APIs from the hub")
+        await site.fill(name)
+    report.say("Start from the database, memory")
+    report.add(*await starting.measure(site, plan))
+    async with site.gateways["few"].management() as management:
+        site.key = await management.create_key(site.protected("few"))
+    report.say("Throughput")
+    report.add(*await throughput.measure(site, plan))
+    report.say("Deployments from the hub")
+    report.add(*await deploying.measure(site, plan))
+    report.say("Edits under load")
+    report.add(*await edits.measure(site, plan))
+
+
+def _last_words(folder: Path, console: Console) -> None:
+    """What the processes wrote last, because their folder goes away."""
+    for log in sorted(folder.glob("*.log")):
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+        if lines:
+            console.print(f"The last words of {log.stem}:", *lines, sep="\n  ", highlight=False, markup=False)
