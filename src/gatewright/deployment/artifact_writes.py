@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection
 
+from gatewright.deployment import references
 from gatewright.deployment.ids import milliseconds, new_uuid
 from gatewright.deployment.kinds import Prepared
 from gatewright.deployment.results import (
@@ -20,11 +21,13 @@ from gatewright.deployment.results import (
     Change,
     Conflict,
     DeploymentIdMismatch,
+    InUse,
     NotFound,
     Refused,
     Stale,
     Stored,
     Unknown,
+    UnknownReference,
 )
 from gatewright.store import api_keys, artifacts, changes, outbox
 from gatewright.store.rows import API_KEY, Action, ArtifactRow, DesiredState, SyncStatus
@@ -39,8 +42,12 @@ class Scope(msgspec.Struct, frozen=True):
     pushes: bool
 
 
+class Overtaken(Exception):
+    """What the document was prepared against has changed meanwhile: prepare it again."""
+
+
 def create(connection: Connection, scope: Scope, kind: str, prepared: Prepared, pinned: str | None) -> Stored:
-    """POST. A pinned UUID that exists makes it an update. Raises Conflict."""
+    """POST. A pinned UUID that exists makes it an update. Raises UnknownReference, Conflict."""
     existing = artifacts.find(connection, scope.gateway_id, pinned) if pinned else None
     if existing is not None and existing.kind != kind:
         raise Conflict(f"configuration already exists: the artifact id {pinned} belongs to a {existing.kind}")
@@ -49,16 +56,20 @@ def create(connection: Connection, scope: Scope, kind: str, prepared: Prepared, 
 
 
 def update(connection: Connection, scope: Scope, kind: str, handle: str, prepared: Prepared) -> Stored:
-    """PUT. Raises NotFound, Conflict."""
+    """PUT. Raises NotFound, Overtaken, UnknownReference, InUse, Conflict."""
     existing = _wanted(connection, scope, kind, handle)
+    _check_base(existing, prepared)
+    if prepared.handle != existing.handle:
+        references.check_unused(connection, scope.gateway_id, existing, "renamed")
     state: DesiredState = "undeployed" if prepared.undeployed else "deployed"
     row = _local_row(scope, kind, prepared, existing, uuid=existing.uuid, state=state)
     return _store_local(connection, scope, row, existing, prepared)
 
 
 def delete(connection: Connection, scope: Scope, kind: str, handle: str) -> Change:
-    """DELETE. Raises NotFound."""
+    """DELETE. Raises NotFound, InUse."""
     row = _wanted(connection, scope, kind, handle)
+    references.check_unused(connection, scope.gateway_id, row, "deleted")
     if scope.pushes and row.origin == "gateway_api":
         # The control plane hears of it as an undeployment, which needs the last document.
         _queue(connection, scope, row, OUTBOX_DELETE, {"artifact": msgspec.to_builtins(row)})
@@ -75,12 +86,13 @@ def apply_deploy(
     deployment_id: str,
     deployed_at: datetime,
 ) -> Applied | Stale | Refused:
-    """A deployment that the control plane asks for."""
+    """A deployment that the control plane asks for. Raises Overtaken."""
     existing = artifacts.resolve(connection, scope.gateway_id, cp_id)
     if existing is not None and not _is_newer(deployed_at, existing):
         return Stale(existing)
     if existing is not None and existing.kind != kind:
         return Refused("CONFLICT", f"the artifact {existing.uuid} is a {existing.kind} and cannot become a {kind}")
+    _check_base(existing, prepared)
     row = ArtifactRow(
         uuid=existing.uuid if existing else cp_id,
         kind=kind,
@@ -96,13 +108,14 @@ def apply_deploy(
         created_at=existing.created_at if existing else scope.now,
         updated_at=scope.now,
     )
-    conflict = _conflict(connection, scope, row)
-    if conflict is not None:
-        return Refused("CONFLICT", conflict)
+    base = _admitted(connection, scope, row, existing, prepared)
+    if isinstance(base, Refused):
+        return base
     if existing is None:
         artifacts.add(connection, scope.gateway_id, row)
     elif not artifacts.replace(connection, scope.gateway_id, row, newer_than_stored=True):
         return Stale(existing)
+    references.bind(connection, scope.gateway_id, row, base)
     # From now on the control plane owns it: what was still to be pushed is void.
     outbox.withdraw(connection, scope.gateway_id, OUTBOX_TARGET, row.uuid)
     change = _record(connection, scope, row, "UPDATE" if existing else "CREATE")
@@ -131,10 +144,14 @@ def apply_status(
     return _set_state(connection, scope, existing, state, deployment_id=deployment_id, deployed_at=deployed_at)
 
 
-def apply_delete(connection: Connection, scope: Scope, cp_id: str) -> Applied | Unknown:
-    """A deletion; for an unknown id, keys that came before their artifact are removed."""
+def apply_delete(connection: Connection, scope: Scope, cp_id: str) -> Applied | Unknown | Refused:
+    """A deletion, unless others stand on the artifact. For an unknown id, keys that came before it are removed."""
     existing = artifacts.resolve(connection, scope.gateway_id, cp_id)
     if existing is not None:
+        try:
+            references.check_unused(connection, scope.gateway_id, existing, "deleted")
+        except InUse as problem:
+            return Refused("IN_USE", problem.message)
         outbox.withdraw(connection, scope.gateway_id, OUTBOX_TARGET, existing.uuid)
         return Applied(None, _remove(connection, scope, existing))
     if not api_keys.remove_of_artifact(connection, scope.gateway_id, cp_id):
@@ -169,6 +186,29 @@ def _wanted(connection: Connection, scope: Scope, kind: str, handle: str) -> Art
     return row
 
 
+def _admitted(
+    connection: Connection, scope: Scope, row: ArtifactRow, existing: ArtifactRow | None, prepared: Prepared
+) -> ArtifactRow | Refused | None:
+    """What `row` stands on, if anything, or why it cannot be stored."""
+    try:
+        if existing is not None and existing.handle != row.handle:
+            references.check_unused(connection, scope.gateway_id, existing, "renamed")
+        base = references.check(connection, scope.gateway_id, prepared.references)
+    except UnknownReference as problem:
+        return Refused("UNKNOWN_REFERENCE", problem.message)
+    except InUse as problem:
+        return Refused("IN_USE", problem.message)
+    conflict = _conflict(connection, scope, row)
+    return base if conflict is None else Refused("CONFLICT", conflict)
+
+
+def _check_base(existing: ArtifactRow | None, prepared: Prepared) -> None:
+    """Whether the artifact is still the one whose credentials were inherited. Raises Overtaken."""
+    stored = existing.document if existing is not None else None
+    if prepared.base is not None and prepared.base.document != stored:
+        raise Overtaken
+
+
 def _local_row(
     scope: Scope, kind: str, prepared: Prepared, existing: ArtifactRow | None, *, uuid: str, state: DesiredState
 ) -> ArtifactRow:
@@ -196,6 +236,7 @@ def _local_row(
 def _store_local(
     connection: Connection, scope: Scope, row: ArtifactRow, existing: ArtifactRow | None, prepared: Prepared
 ) -> Stored:
+    base = references.check(connection, scope.gateway_id, prepared.references)
     conflict = _conflict(connection, scope, row)
     if conflict is not None:
         raise Conflict(f"configuration already exists: {conflict}")
@@ -203,6 +244,7 @@ def _store_local(
         artifacts.add(connection, scope.gateway_id, row)
     else:
         artifacts.replace(connection, scope.gateway_id, row, newer_than_stored=False)
+    references.bind(connection, scope.gateway_id, row, base)
     if scope.pushes and row.origin == "gateway_api":
         _queue(connection, scope, row, OUTBOX_PUSH, {})
     return Stored(row, _record(connection, scope, row, "UPDATE" if existing else "CREATE"), prepared.warnings)

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -13,7 +14,8 @@ from gatewright.artifacts.problems import InvalidArtifact
 from gatewright.deployment import admission, artifact_writes, key_writes
 from gatewright.deployment.artifact_writes import Scope
 from gatewright.deployment.ids import Clock, milliseconds, utc_now
-from gatewright.deployment.kinds import KindRules, Prepared
+from gatewright.deployment.kinds import KindRules
+from gatewright.deployment.preparation import Preparation
 from gatewright.deployment.requests import ArtifactFilter, Caller, KeyEvent, KeyRequest
 from gatewright.deployment.results import (
     Applied,
@@ -42,6 +44,7 @@ from gatewright.observability.logging import get_logger
 from gatewright.store import Store, StoreUnavailable, api_keys, artifacts, outbox
 from gatewright.store.rows import ApiKeyRow, ArtifactRow, DesiredState, OutboxRow, SyncStatus
 
+_ATTEMPTS: Final = 5
 _T = TypeVar("_T")
 _log = get_logger(__name__)
 
@@ -78,6 +81,7 @@ class Deployments:
         self._pushes = pushes
         self._key_limit = key_limit
         self._clock = clock
+        self._prepare = Preparation(store)
         self._outbox_changed = store.subscribe()
 
     # -- management side -------------------------------------------------------------------------------------------
@@ -86,10 +90,10 @@ class Deployments:
         """POST: always ends deployed; a pinned UUID that exists makes it an update of that row.
 
         Raises MalformedDocument, InvalidArtifact, TemplateError (all from `artifacts`), InvalidPin, Conflict,
-        UnsupportedKind. The order of the checks is that of the management API reference, 8.3.
+        UnsupportedKind, UnknownReference. The order of the checks is that of the management API reference, 8.3.
         """
         rules = self._rules(kind)
-        pinned = admission.pin(document)
+        pinned = admission.pin(document) if rules.traits.pinned else None
         prepared = await self._prepare(rules, document, freeze_defaults=True)
         scope = self._scope(correlation_id)
         stored = await self._write_local(
@@ -103,24 +107,48 @@ class Deployments:
     ) -> Stored:
         """PUT: replaces the document; `spec.deploymentState: undeployed` takes it off the routers.
 
-        Raises as `create`, and HandleMismatch, NotFound.
+        Raises as `create`, and HandleMismatch, NotFound, InUse.
         """
         rules = self._rules(kind)
         named = admission.handle(document)
-        if named and named != handle:
+        if rules.traits.fixed_handle and named and named != handle:
             raise HandleMismatch(f"handle mismatch: path has '{handle}' but YAML metadata.name has '{named}'")
-        if await self.get(kind, handle) is None:
-            raise NotFound(f"{kind} with handle '{handle}' not found")
-        prepared = await self._prepare(rules, document, freeze_defaults=False)
         scope = self._scope(correlation_id)
-        stored = await self._write_local(
-            lambda connection: artifact_writes.update(connection, scope, kind, handle, prepared)
-        )
+
+        async def attempt() -> Stored:
+            existing = await self.get(kind, handle)
+            if existing is None:
+                raise NotFound(f"{kind} with handle '{handle}' not found")
+            prepared = await self._prepare(rules, document, freeze_defaults=False, replaces=existing)
+            return await self._write_local(
+                lambda connection: artifact_writes.update(connection, scope, kind, handle, prepared)
+            )
+
+        stored = await _unless_overtaken(attempt)
         _log.info("artifact stored", kind=kind, handle=handle, action="UPDATE", actor=actor)
         return stored
 
+    async def install(self, kind: str, document: Mapping[str, Any]) -> Stored | None:
+        """Store what belongs to the gateway itself, over whatever has that handle; None when it is there already.
+
+        Raises as `create`.
+        """
+        prepared = await self._prepare(self._rules(kind), document, freeze_defaults=False)
+        prepared = msgspec.structs.replace(prepared, base=None)
+        existing = await self.get(kind, prepared.handle)
+        if existing is not None and existing.document == prepared.document:
+            return None
+        scope = self._scope("")
+        if existing is None:
+            return await self._write_local(
+                lambda connection: artifact_writes.create(connection, scope, kind, prepared, None)
+            )
+        return await self._write_local(
+            lambda connection: artifact_writes.update(connection, scope, kind, prepared.handle, prepared)
+        )
+
     async def delete(self, kind: str, handle: str, *, correlation_id: str, actor: str) -> Change:
-        """Remove an artifact and its keys. Raises NotFound."""
+        """Remove an artifact and its keys. Raises NotFound, InUse."""
         scope = self._scope(correlation_id)
         change = await self._write_local(lambda connection: artifact_writes.delete(connection, scope, kind, handle))
         _log.info("artifact deleted", kind=kind, handle=handle, actor=actor)
@@ -219,10 +247,9 @@ class Deployments:
         deployed_at = self._performed(performed_at)
         scope = self._scope(correlation_id)
         try:
-            prepared = await self._prepare(rules, document, freeze_defaults=True)
-            return await self._store.write(
-                lambda connection: artifact_writes.apply_deploy(
-                    connection, scope, kind, cp_id, prepared, deployment_id=deployment_id, deployed_at=deployed_at
+            return await _unless_overtaken(
+                lambda: self._deploy(
+                    scope, rules, cp_id, document, deployment_id=deployment_id, deployed_at=deployed_at
                 )
             )
         except InvalidArtifact as problem:
@@ -373,10 +400,23 @@ class Deployments:
         """The event's time in milliseconds; missing, or Go's zero time, is now."""
         return milliseconds(self._clock() if performed_at is None or performed_at.year <= 1 else performed_at)
 
-    async def _prepare(self, rules: KindRules, document: Mapping[str, Any], *, freeze_defaults: bool) -> Prepared:
-        if admission.is_small(document):
-            return rules.prepare(document, freeze_defaults=freeze_defaults)
-        return await asyncio.to_thread(rules.prepare, document, freeze_defaults=freeze_defaults)
+    async def _deploy(
+        self,
+        scope: Scope,
+        rules: KindRules,
+        cp_id: str,
+        document: Mapping[str, Any],
+        *,
+        deployment_id: str,
+        deployed_at: datetime,
+    ) -> Applied | Stale | Refused:
+        existing = await self.resolve(cp_id) if rules.traits.inherits else None
+        prepared = await self._prepare(rules, document, freeze_defaults=True, replaces=existing)
+        return await self._store.write(
+            lambda connection: artifact_writes.apply_deploy(
+                connection, scope, rules.kind, cp_id, prepared, deployment_id=deployment_id, deployed_at=deployed_at
+            )
+        )
 
     async def _write_local(self, work: Callable[[Connection], _T]) -> _T:
         try:
@@ -399,6 +439,11 @@ class Deployments:
                 return Stale(existing)
         return refused
 
+    def with_credentials(self, row: ArtifactRow) -> ArtifactRow:
+        """The artifact with its credentials in plain form, for whom they are meant. Raises KeyFileError."""
+        rules = self._kinds.get(row.kind)
+        return row if rules is None else self._prepare.opened(rules, row)
+
     def _matches(self, row: ArtifactRow, filters: ArtifactFilter) -> bool:
         rules = self._kinds.get(row.kind)
         context = rules.context(row.document) if rules is not None and filters.context else ""
@@ -408,3 +453,11 @@ class Deployments:
             and (not filters.context or context == filters.context)
             and (not filters.state or row.desired_state == filters.state)
         )
+
+
+async def _unless_overtaken(attempt: Callable[[], Awaitable[_T]]) -> _T:
+    """Another write of the same artifact may come between reading what is inherited and writing; then once more."""
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(artifact_writes.Overtaken):
+            return await attempt()
+    raise StoreUnavailable("the artifact changes all the time", "Try again when other writers have finished.")

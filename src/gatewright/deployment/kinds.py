@@ -4,11 +4,13 @@ Pure: documents in, values out. Secrets and environment come in through the rend
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from gatewright.artifacts import restapi_rules
+from gatewright.artifacts.credentials import Path
+from gatewright.artifacts.document_kinds import Reference
 from gatewright.artifacts.policies import PolicyCatalogue
 from gatewright.artifacts.problems import ArtifactWarning
 from gatewright.artifacts.restapi_validation import ValidRestApi, validate_restapi
@@ -19,8 +21,18 @@ from gatewright.model.api import Api
 from gatewright.model.gateway import Gateway
 
 
+class Base(msgspec.Struct, frozen=True):
+    """What a document was prepared against: the stored document that it replaces, None when there was none."""
+
+    document: dict[str, Any] | None
+
+
 class Prepared(msgspec.Struct, frozen=True):
-    """A valid document and what of it the store needs. `document` is unrendered."""
+    """A valid document and what of it the store needs. `document` is unrendered.
+
+    `references` must exist when it is written. `base` is set when the result depends on what was stored before: it must
+    still be that when it is written.
+    """
 
     document: dict[str, Any]
     handle: str
@@ -28,6 +40,33 @@ class Prepared(msgspec.Struct, frozen=True):
     version: str
     undeployed: bool
     warnings: tuple[ArtifactWarning, ...] = ()
+    references: tuple[Reference, ...] = ()
+    base: Base | None = None
+
+    def __repr__(self) -> str:
+        """Without the content, which may hold credentials."""
+        return f"Prepared({self.handle!r})"
+
+
+class NoTraffic(msgspec.Struct, frozen=True):
+    """Why a deployed artifact has nothing for the routers; `code` is stable."""
+
+    code: Literal["NO_TRAFFIC", "NO_TRAFFIC_YET"]
+    reason: str
+
+
+class Traits(msgspec.Struct, frozen=True, kw_only=True):
+    """In which ways kinds differ when they are written.
+
+    `fixed_handle`: an update that names another handle is refused before its document is looked at. `pinned`: the
+    author may choose the UUID. `inherits`: an update depends on what is stored. `credentials`: the objects in the
+    document that may hold an `auth` block.
+    """
+
+    fixed_handle: bool = False
+    pinned: bool = False
+    inherits: bool = False
+    credentials: tuple[Path, ...] = ()
 
 
 class KindRules(Protocol):
@@ -38,14 +77,22 @@ class KindRules(Protocol):
         """As documents write it."""
         ...
 
-    def prepare(self, document: Mapping[str, Any], *, freeze_defaults: bool) -> Prepared:
+    @property
+    def traits(self) -> Traits:
+        """How it is written."""
+        ...
+
+    def prepare(
+        self, document: Mapping[str, Any], *, freeze_defaults: bool, replaces: Mapping[str, Any] | None = None
+    ) -> Prepared:
         """Shape, render, check. `freeze_defaults` writes the gateway's defaults into the document.
 
+        `replaces` is the stored document that this one follows. Credentials are in their plain form in both.
         Raises MalformedDocument, TemplateError, InvalidArtifact.
         """
         ...
 
-    def compile(self, document: Mapping[str, Any], api_id: str) -> Api:
+    def compile(self, document: Mapping[str, Any], api_id: str) -> Api | NoTraffic:
         """A stored document as a model. Raises TemplateError, InvalidArtifact, CompileError."""
         ...
 
@@ -58,6 +105,7 @@ class RestApiRules:
     """RestApi."""
 
     kind = restapi_rules.KIND
+    traits = Traits(fixed_handle=True, pinned=True)
 
     def __init__(
         self, *, catalogue: PolicyCatalogue, defaults: VhostDefaults, renderer: Renderer, gateway: Gateway
@@ -67,8 +115,11 @@ class RestApiRules:
         self._renderer = renderer
         self._gateway = gateway
 
-    def prepare(self, document: Mapping[str, Any], *, freeze_defaults: bool) -> Prepared:
+    def prepare(
+        self, document: Mapping[str, Any], *, freeze_defaults: bool, replaces: Mapping[str, Any] | None = None
+    ) -> Prepared:
         """See KindRules."""
+        del replaces
         valid = self._valid(document, freeze_defaults=freeze_defaults)
         return Prepared(
             document=valid.document,

@@ -10,6 +10,8 @@ because each of them decides what is acknowledged. Pure.
     ├── Conflict                 name and version, handle, or key value are taken
     ├── InvalidPin               the artifact-id annotation is not a UUID
     ├── HandleMismatch           the document names another handle than the path
+    ├── UnknownReference         the document refers to an artifact that does not exist
+    ├── InUse                    others stand on the artifact
     ├── UnsupportedKind          nothing here handles documents of this kind
     └── KeyRefused               a rule about keys; `reason` tells which
 `InvalidArtifact` and `TemplateError` come unchanged from `gatewright.artifacts`.
@@ -46,6 +48,8 @@ RefusalCode = Literal[
     "INVALID_DOCUMENT",
     "RENDERING_FAILED",
     "CONFLICT",
+    "UNKNOWN_REFERENCE",
+    "IN_USE",
     "UNSUPPORTED_KIND",
     "MISSING_DEPLOYMENT_ID",
     "STORE_UNAVAILABLE",
@@ -183,8 +187,9 @@ class ServingStatus(msgspec.Struct, frozen=True):
     """What is known of an artifact in the data plane.
 
     `pending`: not rolled out yet. `served`: every connected router accepted the newest version. `stored`: rolled out,
-    no router connected. `quarantined`: the newest version does not compile or was refused; `serving_version` is the
-    last good one (None: the artifact serves nothing). `undeployed`: rolled out as removed. `unknown`: no such artifact.
+    no router connected, or without traffic of its own (`code` NO_TRAFFIC or NO_TRAFFIC_YET). `quarantined`: the newest
+    version does not compile or was refused; `serving_version` is the last good one (None: the artifact serves nothing).
+    `undeployed`: rolled out as removed. `unknown`: no such artifact.
     """
 
     artifact_id: str
@@ -235,6 +240,23 @@ class HandleMismatch(DeploymentError):
     """Renaming an artifact by PUT is refused."""
 
     code = "HANDLE_MISMATCH"
+
+
+class UnknownReference(DeploymentError):
+    """`kind` and `handle` say what is missing."""
+
+    code = "UNKNOWN_REFERENCE"
+
+    def __init__(self, kind: str, handle: str) -> None:
+        self.kind = kind
+        self.handle = handle
+        super().__init__(f"there is no {kind} with the handle '{handle}'")
+
+
+class InUse(DeploymentError):
+    """The message names who stands in the way."""
+
+    code = "IN_USE"
 
 
 class UnsupportedKind(DeploymentError):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from gatewright.artifacts.problems import InvalidArtifact
@@ -20,7 +21,7 @@ from gatewright.compile import CompileError
 from gatewright.deployment import metrics
 from gatewright.deployment.credentials import Credentials
 from gatewright.deployment.ids import Clock, utc_now
-from gatewright.deployment.kinds import KindRules
+from gatewright.deployment.kinds import KindRules, NoTraffic
 from gatewright.deployment.placement import Placed, Placement, SnapshotPort
 from gatewright.deployment.quarantine import Quarantine
 from gatewright.deployment.serving import DataPlane, Rolled, ServingBoard
@@ -97,10 +98,14 @@ class Rollout:
         self._quarantine.restore(kept)
         apis: list[Api] = []
         failed: dict[str, Rolled] = {}
+        idle: dict[str, Rolled] = {}
         pause = _Pause()
         for row in rows:
             api = self._compiled(row)
-            if isinstance(api, Rolled):
+            if isinstance(api, NoTraffic):
+                idle[row.uuid] = self._idle(api)
+                api = None
+            elif isinstance(api, Rolled):
                 failed[row.uuid] = api
                 api = self.placement.good.get(row.uuid)
             if api is not None:
@@ -110,6 +115,8 @@ class Rollout:
         for row in rows:
             if row.uuid in failed:
                 await self._quarantine.add(row.uuid, failed[row.uuid])
+            elif row.uuid in idle:
+                self._board.put(row.uuid, idle[row.uuid])
             else:
                 self._board.put(row.uuid, self._rolled(row, Placed(self.placement.resources_of(row.uuid))))
             await pause()
@@ -274,11 +281,15 @@ class Rollout:
             del self._artifacts[uuid]
         wanted: dict[str, Api | None] = {}
         failed: dict[str, Rolled] = {}
+        idle: dict[str, Rolled] = {}
         pause = _Pause()
         for uuid in batch:
             row = rows.get(uuid)
             api = self._compiled(row) if row is not None else None
-            if isinstance(api, Rolled):
+            if isinstance(api, NoTraffic):
+                idle[uuid] = self._idle(api)
+                wanted[uuid] = None
+            elif isinstance(api, Rolled):
                 failed[uuid] = api
             else:
                 wanted[uuid] = api
@@ -288,7 +299,10 @@ class Rollout:
         placed, unrendered = await self._place(wanted)
         failed |= unrendered
         for uuid, where in placed.items():
-            self._placed(uuid, rows.get(uuid), where)
+            if uuid in idle:
+                self._board.put(uuid, msgspec.structs.replace(idle[uuid], left=where.left))
+            else:
+                self._placed(uuid, rows.get(uuid), where)
         for uuid, problem in failed.items():
             await self._quarantine.add(uuid, problem)
         for uuid, change in batch.items():
@@ -315,7 +329,7 @@ class Rollout:
             reason = f"{type(problem).__name__} while rendering; see the log"
             return {}, {uuid: Rolled("quarantined", self._clock(), code="INTERNAL_ERROR", reason=reason)}
 
-    def _compiled(self, row: ArtifactRow) -> Api | Rolled | None:
+    def _compiled(self, row: ArtifactRow) -> Api | NoTraffic | Rolled | None:
         """The model; None when it is not to be served; a quarantined status when it does not compile."""
         if row.desired_state != "deployed":
             return None
@@ -338,6 +352,9 @@ class Rollout:
     def _failed(self, row: ArtifactRow, code: str, reason: str) -> Rolled:
         _log.warning("an artifact does not compile; its last good version serves on", handle=row.handle, reason=reason)
         return Rolled("quarantined", self._clock(), code=code, reason=reason)
+
+    def _idle(self, why: NoTraffic) -> Rolled:
+        return Rolled("idle", self._clock(), code=why.code, reason=why.reason)
 
     def _placed(self, uuid: str, row: ArtifactRow | None, where: Placed) -> None:
         if row is not None:

@@ -65,10 +65,11 @@ class Rolled(msgspec.Struct, frozen=True):
     """An artifact as the rollout has put it into the snapshot.
 
     `version` identifies the newest content, `serving_version` the content in the snapshot; they differ in quarantine.
-    `resources` carry it now, `left` carried it before: a change is complete when they too are settled.
+    `idle` is deployed without traffic of its own. `resources` carry it now, `left` carried it before: a change is
+    complete when they too are settled.
     """
 
-    state: Literal["serving", "quarantined", "undeployed", "deleted"]
+    state: Literal["serving", "idle", "quarantined", "undeployed", "deleted"]
     since: datetime
     version: str | None = None
     serving_version: str | None = None
@@ -160,6 +161,8 @@ class ServingBoard:
                 return Serving("refused", 0, entry.reason)
             if entry is None or self._data_plane is None:
                 return Serving("stored")
+            if entry.state == "idle" and not entry.left:
+                return Serving("stored", 0, entry.reason)
             resources = self._versions((*entry.resources, *entry.left))
             settled = await self._data_plane.settled(resources, max(0.0, deadline - loop.time()))
             if self._entries.get(change.artifact_id) is not entry:
@@ -261,6 +264,8 @@ def _state(
         return "unknown"
     if entry.state == "undeployed":
         return "undeployed"
+    if entry.state == "idle":
+        return "stored"
     if not settled.routers:
         return "stored"
     return "pending" if settled.pending else "served"
