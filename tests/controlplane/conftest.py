@@ -22,16 +22,16 @@ from gatewright.settings.tree import Settings
 from gatewright.store import open_store
 from gatewright.xds.snapshot import Snapshot
 
-for name in ("lab", "hostile"):
+if "controlplane_lab" not in sys.modules:
     # Folders of tests are no packages and must not be on the import path.
-    path = Path(__file__).parent / f"{name}.py"
-    if f"controlplane_{name}" not in sys.modules and path.exists():
-        spec = importlib.util.spec_from_file_location(f"controlplane_{name}", path)
+    for name in ("lab", "hostile"):
+        spec = importlib.util.spec_from_file_location(f"controlplane_{name}", Path(__file__).parent / f"{name}.py")
         assert spec is not None
         assert spec.loader is not None
         sys.modules[f"controlplane_{name}"] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
 
+from controlplane_hostile import Hostile, honest
 from controlplane_lab import Site, make_settings
 
 
@@ -92,5 +92,23 @@ def hub_settings(hub, client):
         await client.register(handle)
         token = (await client.issue_token(handle)).token
         return make_settings(f"127.0.0.1:{hub.port}", token, ca_file=hub.ca_file, **linked)
+
+    return make
+
+
+@pytest.fixture
+async def hostile(tmp_path):
+    """A control plane under the test's command, honest until told otherwise."""
+    server = Hostile(tmp_path)
+    honest(server)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def hostile_settings(hostile):
+    def make(**linked) -> Settings:
+        return make_settings(hostile.host, "a-token-of-the-test", **{"ca_file": hostile.ca_file, **linked})
 
     return make

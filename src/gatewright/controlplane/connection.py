@@ -108,6 +108,7 @@ class Connection:
         self._observer = observer
         self._remember = remember
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._attempt: asyncio.Task[None] | None = None
         self._socket: ClientConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -121,9 +122,8 @@ class Connection:
     async def stop(self) -> None:
         """Say goodbye where there is a connection, and end all tasks; at most some seconds."""
         self._feed(Stop())
-        closing = [task for task in self._tasks if task is not self._attempt]
-        if closing:
-            await asyncio.wait(closing, timeout=_STOP_TIMEOUT)
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=_STOP_TIMEOUT)
         rest = list(self._tasks)
         for task in rest:
             task.cancel()
@@ -203,7 +203,9 @@ class Connection:
         elif code is None:
             socket.transport.abort()
         else:
-            self._run(_close(socket, code, reason))
+            task = self._run(_close(socket, code, reason))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
@@ -231,6 +233,7 @@ class Connection:
         if not self._credentials.usable():
             self._feed(OpenFailed(attempt, _NO_TOKEN))
             return
+
         url = websocket_url(self._host, path)
         try:
             socket = await open_socket(url, self._credentials.token, context, lambda: self._feed(Pinged(attempt)))
@@ -259,8 +262,7 @@ class Connection:
         finally:
             if self._socket is socket:
                 self._socket = None
-        code = socket.close_code
-        self._feed(Ended(attempt, None if code in {None, 1006} else code, socket.close_reason or ""))
+        self._feed(Ended(attempt, _code(socket.close_code), socket.close_reason or ""))
 
     async def _keep(self, path: str) -> None:
         try:
@@ -274,6 +276,11 @@ class Connection:
             await asyncio.sleep(_TOKEN_CHECK)
             if await self._credentials.read() and self._link.attempt == attempt:
                 self.retry_now()
+
+
+def _code(code: int | None) -> int | None:
+    """The code of a close frame; 1005 and 1006 only ever stand for its absence."""
+    return None if code in {1005, 1006} else code
 
 
 async def _close(socket: ClientConnection, code: int, reason: str) -> None:

@@ -23,6 +23,8 @@ MAX_FRAME: Final = 16 * 1_048_576
 """Bytes of one message. Platform API publishes at most 1 MiB."""
 
 _CLOSE_TIMEOUT: Final = 2.0
+_GOODBYE: Final = 0.5
+"""Seconds that the peer gets to end the TCP connection after its own close frame."""
 
 OPEN_ERRORS = (OSError, WebSocketException, ValueError)
 """What `open_socket` may raise: network, TLS and time, the handshake, an address or proxy that cannot be used."""
@@ -72,7 +74,7 @@ class _Straight(connect):
 
 
 class _Watched(ClientConnection):
-    """Tells of every PING; the library answers it."""
+    """Tells of every PING, which the library answers; ends the TCP connection after a CLOSE if the peer does not."""
 
     def __init__(self, *args: Any, on_ping: Callable[[], None], **options: Any) -> None:  # noqa: ANN401 - passed through
         super().__init__(*args, **options)
@@ -82,3 +84,5 @@ class _Watched(ClientConnection):
         super().process_event(event)
         if isinstance(event, Frame) and event.opcode is Opcode.PING:
             self._on_ping()
+        elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
+            self.loop.call_later(_GOODBYE, self.transport.abort)
