@@ -16,8 +16,20 @@ KeySource = Literal["local", "external"]
 KeyStatus = Literal["active", "revoked", "expired"]
 Action = Literal["CREATE", "UPDATE", "DELETE"]
 
+PlanStatus = Literal["ACTIVE", "INACTIVE"]
+SubscriptionStatus = Literal["ACTIVE", "INACTIVE", "REVOKED"]
+
 API_KEY = "ApiKey"
 """`ChangeRow.kind` of changes to API keys; changes to artifacts carry the artifact's kind."""
+
+SUBSCRIPTION = "Subscription"
+"""`ChangeRow.kind` of changes to subscriptions."""
+
+SUBSCRIPTION_PLAN = "SubscriptionPlan"
+"""`ChangeRow.kind` of changes to plans; such an entry names the plan as its artifact."""
+
+CREDENTIAL_KINDS = frozenset({API_KEY, SUBSCRIPTION, SUBSCRIPTION_PLAN})
+"""Changes that travel in the lane of revocations."""
 
 
 class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,10 +78,57 @@ class ApiKeyRow(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
 
 
+class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored subscription plan. Without a count, or without a unit that is known, it sets no limit."""
+
+    uuid: str
+    name: str
+    billing_plan: str | None = None
+    stop_on_quota_reach: bool = True
+    limit_count: int | None = None
+    limit_unit: str | None = None
+    expires_at: datetime | None = None
+    status: PlanStatus = "ACTIVE"
+    origin: Origin = "gateway_api"
+    created_at: datetime
+    updated_at: datetime
+
+
+class SubscriptionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored subscription: of its token only the lower-case hex SHA-256.
+
+    `api_id` is the local UUID of the API, or the control plane's id of one that is not here yet. `plan_id` may name a
+    plan that is not here yet; then the subscription does not serve.
+    """
+
+    uuid: str
+    api_id: str
+    token_hash: str
+    application_id: str | None = None
+    plan_id: str | None = None
+    billing_customer_id: str | None = None
+    billing_subscription_id: str | None = None
+    status: SubscriptionStatus = "ACTIVE"
+    origin: Origin = "gateway_api"
+    created_at: datetime
+    updated_at: datetime
+
+
+class ApplicationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An application of the control plane. Subscriptions name it by its UUID; `handle` is what people call it."""
+
+    uuid: str
+    handle: str
+    name: str
+    type: str
+    created_at: datetime
+    updated_at: datetime
+
+
 class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of the change feed. `seq` grows with every change and is never used twice.
 
-    `entity_id` is the artifact's or the key's UUID; `artifact_id` the artifact that the change is about in both cases.
+    `entity_id` is the UUID of the artifact, key, subscription or plan; `artifact_id` the artifact that it is about.
     """
 
     seq: int

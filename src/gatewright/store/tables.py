@@ -159,6 +159,73 @@ api_keys = Table(
     UniqueConstraint("gateway_id", "uuid"),
 )
 
+subscription_plans = Table(
+    "subscription_plans",
+    metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("uuid", String(64), primary_key=True),
+    Column("plan_name", String(255), nullable=False),
+    Column("billing_plan", String(255)),
+    Column("stop_on_quota_reach", Boolean, nullable=False),
+    Column("throttle_limit_count", BigInteger),
+    Column("throttle_limit_unit", String(20)),
+    Column("expiry_time", Instant),
+    Column("status", String(20), nullable=False),
+    Column("origin", String(20), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    UniqueConstraint("gateway_id", "plan_name"),
+)
+
+# No foreign keys to artifacts and plans: lists and events of a control plane come in any order.
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("uuid", String(64), primary_key=True),
+    Column("api_id", String(255), nullable=False),
+    Column("application_id", String(255)),
+    Column("subscription_token_hash", String(64), nullable=False),
+    Column("subscription_plan_id", String(64)),
+    Column("billing_customer_id", String(255)),
+    Column("billing_subscription_id", String(255)),
+    Column("status", String(20), nullable=False),
+    Column("origin", String(20), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    UniqueConstraint("gateway_id", "api_id", "subscription_token_hash"),
+)
+Index("idx_subscriptions_plan", subscriptions.c.gateway_id, subscriptions.c.subscription_plan_id)
+
+applications = Table(
+    "applications",
+    metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("application_uuid", String(64), primary_key=True),
+    Column("application_id", String(255), nullable=False),
+    Column("application_name", String(255), nullable=False),
+    Column("application_type", String(255), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
+# No foreign key to api_keys: an application may be told of before its keys.
+application_api_keys = Table(
+    "application_api_keys",
+    metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("application_uuid", String(64), primary_key=True),
+    Column("api_key_id", String(64), primary_key=True),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    ForeignKeyConstraint(
+        ["gateway_id", "application_uuid"],
+        ["applications.gateway_id", "applications.application_uuid"],
+        ondelete="CASCADE",
+    ),
+)
+Index("idx_app_api_keys_apikey", application_api_keys.c.gateway_id, application_api_keys.c.api_key_id)
+
 changes = Table(
     "changes",
     metadata,
