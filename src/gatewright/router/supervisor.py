@@ -26,6 +26,9 @@ STABLE_AFTER_S: Final = 30.0
 
 TERMINATE_GRACE_S: Final = 5.0
 
+LAST_WORDS_S: Final = 2.0
+"""How long the output of an ended process is waited for."""
+
 State: TypeAlias = Literal["stopped", "starting", "running", "waiting", "stopping"]
 
 _LAUNCHER: Final = Path(__file__).with_name("launcher.py")
@@ -64,6 +67,7 @@ class Supervisor:
         self._access_log = access_log
         self._process: asyncio.subprocess.Process | None = None
         self._lines = LogLines()
+        self._spawned = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
 
@@ -75,10 +79,9 @@ class Supervisor:
 
     @property
     def problem(self) -> Problem | None:
-        """What keeps the present run, or kept the last one, from working."""
-        if self._lines.problem is not None:
-            return self._lines.problem
-        return self.last_exit.problem if self.state == "waiting" and self.last_exit is not None else None
+        """The known reason why the last run ended, while no new one works."""
+        ended = self.state in {"waiting", "starting"} and self.last_exit is not None
+        return self.last_exit.problem if ended and self.last_exit is not None else None
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` whenever `state` changes."""
@@ -90,12 +93,18 @@ class Supervisor:
 
     async def stop(self, drain: Callable[[], Awaitable[None]] | None = None) -> None:
         """Drain, then terminate, and kill what does not listen. Safe to call again."""
+        starting = self.state == "starting"
         self._become("stopping")
+        if starting:
+            await self._spawned.wait()
         process = self._process
         if process is not None and process.returncode is None:
             if drain is not None:
                 await drain()
             await _end(process)
+            if self._task is not None:
+                # It ends by itself when it has read the last words.
+                await asyncio.wait({self._task}, timeout=LAST_WORDS_S)
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -121,6 +130,7 @@ class Supervisor:
             await asyncio.sleep(pause)
 
     async def _once(self) -> Exit:
+        self._spawned.clear()
         self._become("starting")
         self._lines = LogLines()
         reading, writing = os.pipe()
@@ -130,22 +140,35 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=asyncio.subprocess.PIPE,
                 limit=LONGEST_LINE, start_new_session=True,  # uvloop knows no process_group
             )  # fmt: skip
+            self._process = process
         except OSError as error:
             os.close(reading)
             return Exit(CANNOT_EXECUTE, f"cannot start a process: {error.strerror}")
         finally:
             os.close(writing)
+            self._spawned.set()
         pass_through(reading, self._access_log or sys.stdout.buffer)
-        self._process = process
         self._become("running")
         try:
-            if process.stderr is not None:
-                await self._lines.follow(process.stderr)
-            status = await process.wait()
+            status = await self._follow(process)
         finally:
             if process.returncode is None:
-                process.kill()
+                _signal(process, signal.SIGKILL)
         return Exit(status, _reason(status, self._lines), self._lines.problem)
+
+    async def _follow(self, process: asyncio.subprocess.Process) -> int:
+        """Log what the child says until it ends."""
+        if process.stderr is None:
+            return await process.wait()
+        following = asyncio.create_task(self._lines.follow(process.stderr))
+        try:
+            status = await process.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await following
+        finally:
+            following.cancel()
+        return status
 
     def _become(self, state: State) -> None:
         if self.state == "stopping" and state not in {"stopped", "stopping"}:
@@ -156,16 +179,20 @@ class Supervisor:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError):
-        process.terminate()
+    _signal(process, signal.SIGTERM)
     try:
         async with asyncio.timeout(TERMINATE_GRACE_S):
             await process.wait()
     except TimeoutError:
         _log.warning("Envoy does not stop and is killed", pid=process.pid)
-        with suppress(ProcessLookupError):
-            process.kill()
+        _signal(process, signal.SIGKILL)
         await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """To the child's whole process group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
 
 
 def _reason(status: int, lines: LogLines) -> str:

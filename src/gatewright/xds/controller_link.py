@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final, TypeAlias
 
@@ -38,6 +37,7 @@ _OPTIONS: Final = [
 
 _Request: TypeAlias = discovery_pb2.DeltaDiscoveryRequest
 _Response: TypeAlias = discovery_pb2.DeltaDiscoveryResponse
+_Call: TypeAlias = "grpc.aio.StreamStreamCall[_Request, _Response]"
 
 _log = get_logger(__name__)
 
@@ -106,13 +106,19 @@ class ControllerLink:
                 METHOD,
                 request_serializer=_Request.SerializeToString,
                 response_deserializer=_Response.FromString,
-            )(self._requests(relay))
+            )(request_iterator=None)
             self._queue(relay.subscribe(self._queue))
+            writing = asyncio.create_task(self._write(relay, call))
+            # Whatever ends the writer ends the stream: half a conversation would stand still for ever.
+            writing.add_done_callback(lambda _: call.cancel())
             try:
                 async for response in call:
                     self._on_response(relay, response)
             finally:
                 relay.unsubscribe(self._queue)
+                writing.cancel()
+                with suppress(asyncio.CancelledError, asyncio.InvalidStateError, grpc.aio.AioRpcError):
+                    await writing
                 call.cancel()
 
     def _channel(self) -> grpc.aio.Channel:
@@ -120,7 +126,7 @@ class ControllerLink:
             return grpc.aio.insecure_channel(self._target, options=_OPTIONS)
         return grpc.aio.secure_channel(self._target, self._credentials, options=_OPTIONS)
 
-    async def _requests(self, relay: Relay) -> AsyncIterator[_Request]:
+    async def _write(self, relay: Relay, call: _Call) -> None:
         for index, type_url in enumerate(PUT_ORDER):
             request = _Request(
                 type_url=type_url,
@@ -129,15 +135,20 @@ class ControllerLink:
             )
             if not index:
                 request.node.CopyFrom(_node(self._node))
-            yield request
+            await call.write(request)
+            # Early, so that the controller does not take a router at work for one without an Envoy.
+            await self._write_reports(call)
         while True:
             await self._news.wait()
             self._news.clear()
             answers, self._answers = self._answers, []
             for request in answers:
-                yield request
-            for report in self._take_reports():
-                yield report_request(report)
+                await call.write(request)
+            await self._write_reports(call)
+
+    async def _write_reports(self, call: _Call) -> None:
+        for report in self._take_reports():
+            await call.write(report_request(report))
 
     def _on_response(self, relay: Relay, response: _Response) -> None:
         self.received += len(response.resources)
