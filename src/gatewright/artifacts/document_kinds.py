@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -35,8 +36,9 @@ class Reference(msgspec.Struct, frozen=True):
 class DocumentKind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind. `problems` works on the shaped and rendered document, `complete` writes defaults into the shaped one.
 
-    `policies` gives the problems of policy references, `references` what must exist besides. `credentials` are the
-    objects that may hold an `auth` block. `type_name` is what the original calls the type in its texts.
+    `policies` gives the problems of policy references, told with the others when `one_list`, else only when there are
+    no others. `references` is what must exist besides. `credentials` are the objects that may hold an `auth` block.
+    `type_name` is what the original calls the type in its texts.
     """
 
     kind: str
@@ -47,6 +49,7 @@ class DocumentKind(msgspec.Struct, frozen=True, kw_only=True):
     references: Callable[[Document], tuple[Reference, ...]]
     complete: Callable[[dict[str, Any]], dict[str, Any]] = lambda document: document
     credentials: tuple[Path, ...] = ()
+    one_list: bool = False
 
 
 class ValidDocument(msgspec.Struct, frozen=True):
@@ -87,16 +90,20 @@ def validate(
     """
     stored = kind.complete(read_shape(document, kind))
     result = renderer.render(stored, handle=str((stored.get("metadata") or {}).get("name", "")), kind=kind.kind)
-    for broken, error in (
-        (kind.problems(result.document), InvalidArtifact),
-        (kind.policies(result.document, catalogue), InvalidPolicies),
-    ):
-        problems = listed(broken)
-        if problems:
-            raise error(
-                tuple(ValidationProblem(found.field, masked(found.message, result.sensitive)) for found in problems)
-            )
+    broken = kind.problems(result.document)
+    policies = kind.policies(result.document, catalogue)
+    if kind.one_list:
+        broken, policies = chain(broken, policies), iter(())
+    _refuse(broken, InvalidArtifact, result.sensitive)
+    _refuse(policies, InvalidPolicies, result.sensitive)
     return ValidDocument(document=stored, rendered=result.document)
+
+
+def _refuse(broken: Iterator[ValidationProblem], error: type[InvalidArtifact], sensitive: frozenset[str]) -> None:
+    """Problem texts quote what the document holds, hence the masking."""
+    problems = listed(broken)
+    if problems:
+        raise error(tuple(ValidationProblem(each.field, masked(each.message, sensitive)) for each in problems))
 
 
 def _as_yaml(message: str, kind: DocumentKind) -> str:

@@ -167,4 +167,5 @@ MCP = DocumentKind(
     policies=_policies,
     references=lambda _document: (),
     credentials=(("spec", "upstream"),),
+    one_list=True,
 )

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection
 
+from gatewright.artifacts import llm_template
 from gatewright.deployment import references
 from gatewright.deployment.ids import milliseconds, new_uuid
 from gatewright.deployment.kinds import Prepared
@@ -284,6 +285,8 @@ def _conflict(connection: Connection, scope: Scope, row: ArtifactRow) -> str | N
     taken = artifacts.taken(connection, scope.gateway_id, row)
     if taken is None:
         return None
+    if row.kind == llm_template.KIND:  # unique by handle alone
+        return f"template with handle '{row.handle}' already exists"
     if taken.what == "handle":
         return f"configuration with handle '{row.handle}' already exists"
     return f"configuration with name '{row.display_name}' and version '{row.version}' already exists"

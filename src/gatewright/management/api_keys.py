@@ -29,6 +29,7 @@ from gatewright.store.errors import StoreUnavailable
 from gatewright.store.rows import ApiKeyRow
 
 ROLES = frozenset({"admin", "consumer"})
+LLM_PROXY = "LlmProxy"
 LARGEST_KEY_BODY_BYTES = 256 * 1024
 LIMITS = Limits(max_bytes=LARGEST_KEY_BODY_BYTES, max_nodes=10_000)
 YAML_TYPES = frozenset({"application/yaml", "text/yaml", "application/x-yaml"})
@@ -79,7 +80,7 @@ class ApiKeys:
                 correlation_id=call.correlation_id,
             )
         except (_Unreadable, DeploymentError, StoreUnavailable) as error:
-            return _refusal(error)
+            return self._refused(error, call)
         local = created.plain_key is not None
         message = "API key generated successfully" if local else "API key registered successfully"
         return marked(answer(self._created(call, created, message), 201), created.change)
@@ -89,7 +90,7 @@ class ApiKeys:
         try:
             rows = await self._deployments.list_keys(self._kind, call.path["id"], caller=call.caller)
         except (DeploymentError, StoreUnavailable) as error:
-            return _refusal(error)
+            return self._refused(error, call)
         keys = [self._key(call, row, value=row.masked_key, listed=True) for row in rows]
         return answer({"status": "success", "totalCount": len(keys), "apiKeys": keys or None})
 
@@ -108,7 +109,7 @@ class ApiKeys:
                 correlation_id=call.correlation_id,
             )
         except (_Unreadable, DeploymentError, StoreUnavailable) as error:
-            return _refusal(error)
+            return self._refused(error, call, by_name=True)
         key = self._key(call, updated.row, value=updated.row.masked_key)
         told = {"status": "success", "message": "API key updated successfully", "apiKey": key}
         return marked(answer(told), updated.change)
@@ -125,7 +126,7 @@ class ApiKeys:
                 correlation_id=call.correlation_id,
             )
         except (_Unreadable, DeploymentError, StoreUnavailable) as error:
-            return _refusal(error)
+            return self._refused(error, call, by_name=True)
         return marked(answer(self._created(call, created, "API key generated successfully")), created.change)
 
     async def revoke(self, call: Call) -> Response:
@@ -139,8 +140,15 @@ class ApiKeys:
                 correlation_id=call.correlation_id,
             )
         except (DeploymentError, StoreUnavailable) as error:
-            return _refusal(error)
+            return self._refused(error, call)
         return marked(answer({"status": "success", "message": "API key revoked successfully"}), revoked.change)
+
+    def _refused(self, error: Exception, call: Call, *, by_name: bool = False) -> Response:
+        """Proxies have texts of their own for what is missing; `by_name`: the operation is about one existing key."""
+        if self._kind == LLM_PROXY and isinstance(error, NotFound | KeyNotFound):
+            what = f"LLM proxy or API key '{call.path['apiKeyName']}'" if by_name else f"LLM proxy '{call.path['id']}'"
+            return failure(404, f"{what} not found")
+        return _refusal(error)
 
     def _created(self, call: Call, created: KeyCreated, message: str) -> dict[str, Any]:
         plain = created.plain_key.get_secret_value() if created.plain_key else None

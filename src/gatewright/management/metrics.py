@@ -21,6 +21,15 @@ from gatewright.observability.metrics import REGISTRY, exposition
 from gatewright.store.errors import StoreUnavailable
 
 REST_API = "rest_api"
+API_TYPES = {
+    "RestApi": REST_API,
+    "LlmProviderTemplate": "llm_provider_template",
+    "LlmProvider": "llm_provider",
+    "LlmProxy": "llm_proxy",
+    "Mcp": "mcp_proxy",
+}
+"""Kind → label. The original counts RestApi only."""
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _BYTES = (100, 1e3, 1e4, 1e5, 1e6)
@@ -114,8 +123,8 @@ class Outcome:
 
 
 @contextmanager
-def api_operation(operation: str) -> Iterator[Outcome]:
-    """Count one write and its time. `operation`: create, update, delete."""
+def api_operation(operation: str, api_type: str = REST_API) -> Iterator[Outcome]:
+    """Count one write and its time. `operation`: create, update, delete. `api_type`: a value of `API_TYPES`."""
     outcome = Outcome()
     started = perf_counter()
     try:
@@ -124,9 +133,9 @@ def api_operation(operation: str) -> Iterator[Outcome]:
         outcome.succeeded = False
         raise
     finally:
-        API_OPERATIONS.labels(operation, "success" if outcome.succeeded else "error", REST_API).inc()
+        API_OPERATIONS.labels(operation, "success" if outcome.succeeded else "error", api_type).inc()
         if outcome.succeeded:
-            API_OPERATION_SECONDS.labels(operation, REST_API).observe(perf_counter() - started)
+            API_OPERATION_SECONDS.labels(operation, api_type).observe(perf_counter() - started)
 
 
 def counting(deployments: Deployments, *, storage_type: str) -> Callable[[], Awaitable[None]]:
@@ -136,7 +145,8 @@ def counting(deployments: Deployments, *, storage_type: str) -> Callable[[], Awa
 
     async def refresh() -> None:
         try:
-            APIS.labels(REST_API, "active").set(await deployments.count("RestApi"))
+            for kind, api_type in API_TYPES.items():
+                APIS.labels(api_type, "active").set(await deployments.count(kind))
         except StoreUnavailable as error:
             _log.warning("APIs cannot be counted", error=str(error))
 
