@@ -18,7 +18,11 @@ class Unusable(Exception):
 async def read_document(body: bytes, kind: ArtifactKind) -> dict[str, Any]:
     """Parse. Raises Unusable."""
     try:
-        document = parse_yaml(body) if len(body) <= _SMALL else await asyncio.to_thread(parse_yaml, body)
+        literal = kind is not ArtifactKind.REST_API
+        if len(body) <= _SMALL:
+            document = parse_yaml(body, literal=literal)
+        else:
+            document = await asyncio.to_thread(parse_yaml, body, literal=literal)
     except MalformedDocument as problem:
         raise Unusable(problem.message) from None
     if document.get("kind") != kind.value:

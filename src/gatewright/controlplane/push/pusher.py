@@ -22,6 +22,7 @@ from gatewright.deployment.ids import Clock
 from gatewright.deployment.results import OUTBOX_DELETE, OUTBOX_TARGET, deleted_artifact
 from gatewright.observability.logging import get_logger
 from gatewright.store import StoreUnavailable
+from gatewright.store.errors import KeyFileError
 from gatewright.store.rows import ArtifactRow, OutboxRow
 from gatewright.wire.imports import ImportEntry, ImportOutcome
 
@@ -149,7 +150,7 @@ class Pusher:
         waits: list[float] = []
         sendable: list[tuple[_Item, ImportEntry]] = []
         for item in items:
-            made = import_entry(item.artifact, deleted=item.deleted)
+            made = self._entry(item)
             if isinstance(made, Unsendable):
                 await self._unsendable(item, made)
             else:
@@ -165,6 +166,13 @@ class Pusher:
             return [wait for pair in chunk for wait in await self._call([pair])]
         waits = [await self._answered(item, answer) for item, _ in chunk]
         return [wait for wait in waits if wait is not None]
+
+    def _entry(self, item: _Item) -> ImportEntry | Unsendable:
+        """As its author wrote it, credentials in plain form: the control plane deploys it to other gateways."""
+        try:
+            return import_entry(self._deployments.with_credentials(item.artifact), deleted=item.deleted)
+        except KeyFileError as problem:
+            return Unsendable(str(problem))
 
     async def _unsendable(self, item: _Item, made: Unsendable) -> None:
         """Nothing will change before the artifact does."""
