@@ -1,70 +1,24 @@
-"""Makes the harness importable, gives one gateway and one backend per module, and adds logs to reports of failures."""
+"""Takes over the fixtures of `tests/e2e/fixtures.py`."""
 
 import importlib.util
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
+_FILE = Path(__file__).parents[1] / "e2e" / "fixtures.py"
 
-_TESTS = Path(__file__).parents[1]
+if "gateway_fixtures" not in sys.modules:
+    _spec = importlib.util.spec_from_file_location("gateway_fixtures", _FILE)
+    assert _spec is not None
+    assert _spec.loader is not None
+    sys.modules["gateway_fixtures"] = _module = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(_module)
 
+from gateway_fixtures import (  # noqa: E402 - needs the lines above
+    backend,
+    gateway,
+    nothing_left,
+    other_backend,
+    pytest_runtest_makereport,
+)
 
-def _importable(name: str, path: Path) -> None:
-    """Folders of tests are no packages and must not be on the import path: one is called `envoy`."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-
-
-_importable("envoy_harness", _TESTS / "envoy" / "harness.py")
-_importable("gateway_processes", _TESTS / "e2e" / "gateway.py")
-
-import gateway_processes as processes  # noqa: E402 - needs the lines above
-from envoy_harness import Backend  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    running = Backend()
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def other_backend() -> Iterator[Backend]:
-    running = Backend("other")
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Gateway]:
-    """`gatewright up`, for all tests of a module."""
-    with processes.Gateway(tmp_path_factory.mktemp("gateway")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """What a test started beyond the module's fixtures is killed when it fails to do so."""
-    before = list(processes.running)
-    yield
-    for process in [process for process in processes.running if process not in before]:
-        process.kill()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """A failure shows the last lines of every process that runs."""
-    del item, call
-    report = yield
-    if report.failed:
-        for process in processes.running:
-            lines = [line for line in process.log.split("\n") if not line.startswith("[rtr] [")]
-            report.sections.append((f"{process.name} {process.pid}, without access lines", "\n".join(lines[-60:])))
-    return report
+__all__ = ["backend", "gateway", "nothing_left", "other_backend", "pytest_runtest_makereport"]

@@ -39,7 +39,13 @@ _PORTS = range(10_000, 20_000)
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "USER", "PYTHONPATH")
 
 running: list["Process"] = []
-"""Started and not yet ended by the test: their logs belong to the report of a failure."""
+"""Started and not yet ended: their logs belong to the report of a failure."""
+
+made: list["Gateway | Hub"] = []
+"""Everything that was made, so that what a test makes does not outlive it."""
+
+ended: list["Process"] = []
+"""Ended during the present test: so do theirs."""
 
 
 def until(holds: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:
@@ -192,6 +198,7 @@ class Process:
         self._reader.join(PATIENCE)
         if self in running:
             running.remove(self)
+            ended.append(self)
         leaked = [secret for secret in self.secrets if secret in self.log]
         assert not leaked, f"{self.name} wrote {len(leaked)} secrets to its log"
 
@@ -267,7 +274,8 @@ class Gateway:
         names = ("management", "admin", "metrics", "xds", "http", "https", "router_admin")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.configuration = merged(self._defaults(), over or {})
-        self.process: Process
+        self._process: Process | None = None
+        made.append(self)
         self.management = httpx2.Client(
             base_url=f"http://{HOST}:{self.ports['management']}/api/management/v1",
             auth=httpx2.BasicAuth(USER, self.password),
@@ -280,6 +288,16 @@ class Gateway:
             trust_env=False,
             timeout=PATIENCE,
         )
+
+    @property
+    def process(self) -> Process:
+        """The present one, or the last one."""
+        assert self._process is not None, "not started yet"
+        return self._process
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.status is None
 
     def __enter__(self) -> Self:
         self.start()
@@ -295,13 +313,13 @@ class Gateway:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "gateway.toml"
         file.write_text(toml(self.configuration))
-        self.process = Process(
+        self._process = Process(
             f"gatewright {self.role}",
             (self.role, "--config", file, "--data-dir", self.data_dir),
             environ=self.environ,
         )
-        self.process.secrets = self.secrets
-        return self.process
+        self._process.secrets = self.secrets
+        return self._process
 
     def start(self) -> Self:
         """Start, and wait until clients are served (a controller alone: until it is ready)."""
@@ -334,7 +352,7 @@ class Gateway:
     def close(self) -> None:
         """Stop if it runs; no secret stays behind in log or data."""
         try:
-            if self.process.status is None:
+            if self.is_running:
                 self.stop()
         finally:
             self.management.close()
@@ -441,7 +459,7 @@ class Gateway:
             "controller": {
                 "server": {"api_port": ports["management"], "xds_port": ports["xds"], "shutdown_timeout": "2s"},
                 "admin_server": {"port": ports["admin"], "config_dump": {"enabled": True}},
-                "metrics": {"port": ports["metrics"]},
+                "metrics": {"enabled": True, "port": ports["metrics"]},
                 "storage": {"sqlite": {"path": str(self.data_dir / "gateway.db")}},
                 "encryption": {"providers": [{"type": "aesgcm", "keys": keys}]},
                 "auth": {"basic": {"users": [{"username": USER, "password": self.password, "roles": ["admin"]}]}},
@@ -546,13 +564,24 @@ class Hub:
         self.data_dir = folder / "hub"
         self.port = free_ports(1)[0]
         self.secrets: set[str] = set()
-        self.process: Process
+        self._process: Process | None = None
+        made.append(self)
+
+    @property
+    def process(self) -> Process:
+        """The present one, or the last one."""
+        assert self._process is not None, "not started yet"
+        return self._process
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.status is None
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        if self.process.status is None:
+        if self.is_running:
             self.stop()
 
     @property
@@ -561,7 +590,7 @@ class Hub:
 
     def start(self) -> Self:
         options = ("hub", "start", "--host", HOST, "--port", self.port, "--data-dir", self.data_dir)
-        self.process = Process("gatewright hub", options)
+        self._process = Process("gatewright hub", options)
         self.process.secrets = self.secrets
         try:
             until(self._is_up, "the hub answers")

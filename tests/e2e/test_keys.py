@@ -1,5 +1,6 @@
 """API keys, from the management API to Envoy's answers."""
 
+import hashlib
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -112,8 +113,6 @@ def test_clients_cannot_forge_the_private_header(gateway: Gateway, secured: str)
     response = gateway.management.get(f"/rest-apis/{secured}").json()
     assert response["metadata"]["name"] == secured
     artifact = gateway.artifact(secured)["id"]
-    import hashlib
-
     digest = hashlib.sha256(key.encode()).hexdigest()
     forged = [("x-gatewright-credential", f"{artifact}:{digest}")]
     assert gateway.get("/secured/items", headers=forged).status == 401

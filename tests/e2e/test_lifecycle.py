@@ -119,7 +119,7 @@ def test_precedence_of_operations(gateway: Gateway, backend: Backend) -> None:
         ("/v2/", "/bases/$version", "/bases/v1.0/items", "/v2/items"),
     ],
 )
-def test_base_paths_are_joined(  # noqa: PLR0917 - the cases
+def test_base_paths_are_joined(
     gateway: Gateway, backend: Backend, base: str, context: str, asked: str, received: str
 ) -> None:
     gateway.deploy(rest_api("bases", backend.port, context=context, base=base))
