@@ -36,7 +36,7 @@ def apply(
     password_file: PasswordFile = None,
     ca_file: CaFile = None,
 ) -> None:
-    """Create or replace APIs from documents, and wait until they are served.
+    """Create or replace artifacts from documents, and wait until they are served.
 
     Every document is tried, also after one fails; the exit code is that of the first failure.
 
@@ -52,7 +52,7 @@ def apply(
         raise Failure(
             "nothing to apply", code=Exit.USAGE, remedy="name a file with -f, as in: gatewright apply -f api.yaml"
         )
-    found = documents.read(filenames)
+    found = sorted(documents.read(filenames), key=lambda document: kinds.rank(document.kind))
     for document in found:
         kinds.of_document(document.kind, document.source)
     with options.client(server, admin_server, data_dir, user, password_file, ca_file) as client:
@@ -96,7 +96,7 @@ def _applied_table(rows: list[dict[str, Any]]) -> list[str]:
         (
             f"{row['kind'].lower()}/{row['name']}",
             row["action"],
-            _STATES.get(row.get("serving", ""), ""),
+            "no traffic yet" if _is_idle(row) else _STATES.get(row.get("serving", ""), ""),
             f"{row['seconds'] * 1000:.0f} ms" if "seconds" in row else "",
         )
         for row in rows
@@ -104,8 +104,19 @@ def _applied_table(rows: list[dict[str, Any]]) -> list[str]:
     return output.grid(("Resource", "Action", "Data plane", "Took"), cells)
 
 
+def _is_idle(row: dict[str, Any]) -> bool:
+    """A kind that is stored, but that this release does not serve."""
+    return row.get("serving") == "stored" and bool(row.get("reason"))
+
+
 def get(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="rest-apis, or api-keys.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help=kinds.NAMES,
+        ),
+    ],
     name: Annotated[
         str | None,
         typer.Argument(metavar="NAME", help="One API. For api-keys: the API that they belong to.", show_default=False),
@@ -145,10 +156,10 @@ def get(
         output.show(answer.body, form, lambda: _one_table(answer.body))
     else:
         listed = answer.body.get(known.listed) or []
-        output.show(listed, form, lambda: _list_table(listed))
+        output.show(listed, form, lambda: _list_table(listed, known.plural))
 
 
-def _list_table(listed: list[dict[str, Any]]) -> list[str]:
+def _list_table(listed: list[dict[str, Any]], what: str) -> list[str]:
     rows = [
         (
             item.get("metadata", {}).get("name"),
@@ -159,12 +170,13 @@ def _list_table(listed: list[dict[str, Any]]) -> list[str]:
         )
         for item in listed
     ]
-    return output.grid(("Name", "Display name", "Version", "Context", "State"), rows, empty="no REST APIs")
+    return output.grid(("Name", "Display name", "Version", "Context", "State"), rows, empty=f"no {what}")
 
 
 def _one_table(item: dict[str, Any]) -> Iterator[str]:
     spec, status = item.get("spec", {}), item.get("status", {})
-    upstream = (spec.get("upstream") or {}).get("main") or {}
+    upstream = spec.get("upstream") or {}
+    upstream = upstream.get("main") or upstream
     yield from output.facts(
         (
             ("Name", item.get("metadata", {}).get("name")),
@@ -178,8 +190,9 @@ def _one_table(item: dict[str, Any]) -> Iterator[str]:
             ("Policies", ", ".join(str(policy.get("name")) for policy in spec.get("policies") or [])),
         )
     )
-    yield ""
-    yield from output.grid(("Method", "Path"), [_operation(each) for each in spec.get("operations") or []])
+    if spec.get("operations"):
+        yield ""
+        yield from output.grid(("Method", "Path"), [_operation(each) for each in spec["operations"]])
 
 
 def _operation(operation: dict[str, Any]) -> tuple[str, str]:
@@ -211,7 +224,7 @@ def delete(
     from gatewright.cli.client import refused, segment
 
     if filenames and not kind:
-        found = documents.read(filenames)
+        found = sorted(documents.read(filenames), key=lambda document: kinds.rank(document.kind), reverse=True)
         targets = [(kinds.of_document(each.kind, each.source), each.name) for each in found]
     elif kind and name and not filenames:
         targets = [(kinds.of_name(kind), name)]

@@ -8,17 +8,44 @@ from gatewright.cli.exits import Exit, Failure
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind: `kind` of the document, its collection in paths, the member of its lists, names people type."""
+    """One kind: `kind` of the document, its collection in paths, the member of its lists, names people type.
+
+    `plural` is what texts call several of them.
+    """
 
     kind: str
     collection: str
     listed: str
     names: tuple[str, ...]
+    plural: str
 
 
-REST_API: Final = Kind("RestApi", "rest-apis", "apis", ("rest-apis", "rest-api", "restapi", "restapis", "apis", "api"))
+REST_API: Final = Kind(
+    "RestApi", "rest-apis", "apis", ("rest-apis", "rest-api", "restapi", "restapis", "apis", "api"), "REST APIs"
+)
 API_KEYS: Final = ("api-keys", "api-key", "keys")
-KINDS: Final = (REST_API,)
+TEMPLATE: Final = Kind(
+    "LlmProviderTemplate",
+    "llm-provider-templates",
+    "templates",
+    ("llm-provider-templates", "llm-provider-template", "llmprovidertemplate", "llm-templates", "llm-template"),
+    "LLM provider templates",
+)
+PROVIDER: Final = Kind(
+    "LlmProvider",
+    "llm-providers",
+    "providers",
+    ("llm-providers", "llm-provider", "llmprovider", "llmproviders"),
+    "LLM providers",
+)
+PROXY: Final = Kind(
+    "LlmProxy", "llm-proxies", "proxies", ("llm-proxies", "llm-proxy", "llmproxy", "llmproxies"), "LLM proxies"
+)
+MCP: Final = Kind("Mcp", "mcp-proxies", "mcpProxies", ("mcp-proxies", "mcp-proxy", "mcp", "mcps"), "MCP proxies")
+KINDS: Final = (TEMPLATE, PROVIDER, REST_API, PROXY, MCP)
+"""What others refer to comes first: documents are applied in this order and deleted in the reverse."""
+NAMES: Final = ", ".join(known.names[0] for known in KINDS) + ", or api-keys."
+"""For help texts."""
 
 
 def of_document(kind: str, source: str) -> Kind:
@@ -28,6 +55,11 @@ def of_document(kind: str, source: str) -> Kind:
             return known
     names = ", ".join(known.kind for known in KINDS)
     raise Failure(f"{source}: documents of kind {kind} cannot be applied", code=Exit.USAGE, remedy=f"known: {names}")
+
+
+def rank(kind: str) -> int:
+    """The place of a kind in `KINDS`; unknown ones come last."""
+    return next((place for place, known in enumerate(KINDS) if known.kind == kind), len(KINDS))
 
 
 def of_name(name: str) -> Kind:

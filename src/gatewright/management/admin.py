@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from starlette.responses import Response
 
+from gatewright.artifacts import llm_template
 from gatewright.artifacts.policies import PolicyCatalogue, PolicyDefinition
 from gatewright.deployment.deployments import Deployments
 from gatewright.management.bodies import answer, failure, text, timestamp, unavailable
@@ -110,7 +111,7 @@ class Admin:
         if not self._config_dump:
             return text("404 page not found", 404)
         try:
-            rows = await self._deployments.list()
+            rows = [row for row in await self._deployments.list() if row.kind != llm_template.KIND]
         except StoreUnavailable as error:
             return unavailable(error, "Failed to retrieve configuration dump")
         return await asyncio.to_thread(self._dumped, rows, self._overview.snapshot_version())

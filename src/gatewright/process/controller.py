@@ -14,13 +14,19 @@ from starlette.types import ASGIApp
 from gatewright.artifacts.templates import Renderer
 from gatewright.artifacts.vhosts import VhostDefaults
 from gatewright.controlplane.plane import ControlPlane
+from gatewright.deployment.builtin_templates import install_templates, template_folder
 from gatewright.deployment.data_plane import Routers
 from gatewright.deployment.deployments import Deployments
-from gatewright.deployment.kinds import RestApiRules
+from gatewright.deployment.document_rules import document_rules
+from gatewright.deployment.kinds import KindRules, RestApiRules
 from gatewright.deployment.rollout import Rollout
 from gatewright.deployment.serving import ServingBoard
 from gatewright.management.admin import Admin, address_guard
 from gatewright.management.api_keys import ApiKeys
+from gatewright.management.llm_provider_templates import LlmProviderTemplates
+from gatewright.management.llm_providers import LlmProviders
+from gatewright.management.llm_proxies import LlmProxies
+from gatewright.management.mcp_proxies import McpProxies
 from gatewright.management.metrics import counting, metrics_app
 from gatewright.management.mux import Mux
 from gatewright.management.ports import HttpServer, bind
@@ -89,22 +95,25 @@ class Controller:
         self._stops.append(_closing(management.close))
         store = await self._open_store()
         gateway = gateway_of(settings, lambda: self_signed(_data_dir(settings) / "listener-certs", datetime.now(UTC)))
-        rules = RestApiRules(
-            catalogue=installed().catalogue,
+        catalogue = installed().catalogue
+        renderer = Renderer(secret=lambda _name: None, environment=_visible_environment())
+        rest_apis = RestApiRules(
+            catalogue=catalogue,
             defaults=VhostDefaults(main=gateway.vhosts.main, sandbox=gateway.vhosts.sandbox),
-            renderer=Renderer(secret=lambda _name: None, environment=_visible_environment()),
+            renderer=renderer,
             gateway=gateway,
         )
+        rules: list[KindRules] = [rest_apis, *document_rules(catalogue=catalogue, renderer=renderer)]
         deployments = Deployments(
             store,
-            [rules],
+            rules,
             board=self.board,
             pushes=bool(settings.controller.controlplane.host),
             key_limit=settings.api_key.api_keys_per_user_per_api,
         )
         rollout = Rollout(
             store,
-            [rules],
+            rules,
             self.snapshot,
             self.board,
             gateway=gateway,
@@ -113,6 +122,7 @@ class Controller:
             retention=settings.controller.event_hub.retention_period.total_seconds(),
             cleanup_interval=settings.controller.event_hub.cleanup_interval.total_seconds(),
         )
+        await install_templates(deployments, template_folder(settings.controller.llm.template_definitions_path))
         await rollout.load()
         self.loaded = True
         # What is loaded stays; to look through all of it again and again would stop the process for 100 ms each time.
@@ -165,8 +175,13 @@ class Controller:
         authenticator = authenticator_of(settings, generated)
         operations = [
             *RestApis(deployments).operations(),
+            *LlmProviderTemplates(deployments).operations(),
+            *LlmProviders(deployments).operations(),
+            *LlmProxies(deployments).operations(),
+            *McpProxies(deployments).operations(),
             *ApiKeys(deployments, kind="RestApi", collection="rest-apis").operations(),
-            *Serving(deployments).operations(),
+            *ApiKeys(deployments, kind="LlmProvider", collection="llm-providers").operations(),
+            *ApiKeys(deployments, kind="LlmProxy", collection="llm-proxies").operations(),
             *Serving(deployments).operations(),
         ]
         await self._serve(Mux(MANAGEMENT_BASE, operations, authenticator), management_socket, "management API")

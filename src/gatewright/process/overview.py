@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 import gatewright
+from gatewright.artifacts import llm_template
 from gatewright.deployment.deployments import Deployments
 from gatewright.settings.tree import Settings
 from gatewright.store.rows import ArtifactRow
@@ -66,7 +67,7 @@ class Overview:
     async def status(self) -> Mapping[str, Any]:
         """Everything, as plain data."""
         is_ready, reason = self.readiness()
-        rows = await self._deployments.list()
+        rows = [row for row in await self._deployments.list() if row.kind != llm_template.KIND]
         return {
             "controller": {
                 "version": gatewright.__version__,

@@ -5,6 +5,7 @@ lost, or came after the list) is acknowledged here, so that the control plane do
 """
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeVar
@@ -129,7 +130,9 @@ class _Run:
             self.errors.append(str(batch))
             self.counts["missing"] += len(rows)
             return
-        await asyncio.gather(*(self._store(row, batch.documents.get(row.deployment_id)) for row in rows))
+        # Rows are ordered by kind: what others refer to must be stored before them.
+        for _, group in itertools.groupby(rows, key=lambda row: row.kind):
+            await asyncio.gather(*(self._store(row, batch.documents.get(row.deployment_id)) for row in group))
 
     async def _store(self, row: DeploymentRow, body: bytes | None) -> None:
         kind = kind_of(row.kind)
