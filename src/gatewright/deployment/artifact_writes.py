@@ -30,7 +30,7 @@ from gatewright.deployment.results import (
     Unknown,
     UnknownReference,
 )
-from gatewright.store import api_keys, artifacts, changes, outbox
+from gatewright.store import api_keys, applications, artifacts, changes, outbox, subscriptions
 from gatewright.store.rows import API_KEY, Action, ArtifactRow, DesiredState, SyncStatus
 
 
@@ -155,7 +155,7 @@ def apply_delete(connection: Connection, scope: Scope, cp_id: str) -> Applied | 
             return Refused("IN_USE", problem.message)
         outbox.withdraw(connection, scope.gateway_id, OUTBOX_TARGET, existing.uuid)
         return Applied(None, _remove(connection, scope, existing))
-    if not api_keys.remove_of_artifact(connection, scope.gateway_id, cp_id):
+    if not _remove_credentials(connection, scope, cp_id):
         return Unknown()
     return Unknown(
         changes.append(
@@ -275,9 +275,16 @@ def _set_state(
 
 
 def _remove(connection: Connection, scope: Scope, row: ArtifactRow) -> Change:
-    api_keys.remove_of_artifact(connection, scope.gateway_id, row.uuid)
+    _remove_credentials(connection, scope, row.uuid)
     artifacts.remove(connection, scope.gateway_id, row.uuid)
     return _record(connection, scope, row, "DELETE")
+
+
+def _remove_credentials(connection: Connection, scope: Scope, api_id: str) -> int:
+    """The keys and subscriptions of an artifact; how many there were."""
+    applications.forget_keys_of_api(connection, scope.gateway_id, api_id)
+    keys = api_keys.remove_of_artifact(connection, scope.gateway_id, api_id)
+    return keys + subscriptions.remove_of_api(connection, scope.gateway_id, api_id)
 
 
 def _conflict(connection: Connection, scope: Scope, row: ArtifactRow) -> str | None:

@@ -40,6 +40,7 @@ from gatewright.deployment.results import (
     UnsupportedKind,
 )
 from gatewright.deployment.serving import ServingBoard
+from gatewright.deployment.subscriptions import Subscriptions
 from gatewright.observability.logging import get_logger
 from gatewright.store import Store, StoreUnavailable, api_keys, artifacts, outbox
 from gatewright.store.rows import ApiKeyRow, ArtifactRow, DesiredState, OutboxRow, SyncStatus
@@ -83,6 +84,8 @@ class Deployments:
         self._clock = clock
         self._prepare = Preparation(store)
         self._outbox_changed = store.subscribe()
+        self.subscriptions = Subscriptions(store, clock=clock)
+        """Subscriptions, their plans and applications."""
 
     # -- management side -------------------------------------------------------------------------------------------
 

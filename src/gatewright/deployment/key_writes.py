@@ -26,7 +26,7 @@ from gatewright.deployment.results import (
     KeyUpdated,
     NotFound,
 )
-from gatewright.store import api_keys, artifacts, changes
+from gatewright.store import api_keys, applications, artifacts, changes
 from gatewright.store.rows import API_KEY, Action, ApiKeyRow, ArtifactRow
 
 _NAME_ATTEMPTS = 6
@@ -281,6 +281,7 @@ def _put(connection: Connection, scope: Scope, row: ApiKeyRow, doing: str) -> No
 
 def _remove(connection: Connection, scope: Scope, row: ApiKeyRow) -> KeyRevoked:
     api_keys.remove(connection, scope.gateway_id, row.api_id, row.name)
+    applications.forget_key(connection, scope.gateway_id, row.uuid)
     return KeyRevoked(_record(connection, scope, row, "DELETE"))
 
 

@@ -1,8 +1,9 @@
 """From the change feed to the snapshot: what changed is compiled, rendered and applied, nothing else.
 
-Two lanes: changes to keys go before everything else, at every step; artifacts follow in small groups. An artifact that
-does not compile, or that a router refuses, is put in quarantine: its last good version serves on, its status says why,
-and it heals with its next version. May touch the store (reading; keeping last good versions), the snapshot, the board.
+Two lanes: changes to keys and subscriptions go before everything else, at every step; artifacts follow in small groups.
+An artifact that does not compile, or that a router refuses, is put in quarantine: its last good version serves on, its
+status says why, and it heals with its next version. May touch the store (reading; keeping last good versions), the
+snapshot, the board.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from sqlalchemy import Connection
 from gatewright.artifacts.problems import InvalidArtifact
 from gatewright.compile import CompileError
 from gatewright.deployment import metrics
+from gatewright.deployment.credential_lane import CredentialLane, CredentialRows, read_everything
 from gatewright.deployment.credentials import Credentials
 from gatewright.deployment.ids import Clock, utc_now
 from gatewright.deployment.kinds import KindRules, NoTraffic
@@ -28,8 +30,8 @@ from gatewright.deployment.serving import DataPlane, Rolled, ServingBoard
 from gatewright.model.api import Api
 from gatewright.model.gateway import Gateway
 from gatewright.observability.logging import get_logger
-from gatewright.store import Store, StoreUnavailable, api_keys, artifacts, changes, last_good
-from gatewright.store.rows import API_KEY, ApiKeyRow, ArtifactRow, ChangeRow
+from gatewright.store import Store, StoreUnavailable, artifacts, changes, last_good
+from gatewright.store.rows import CREDENTIAL_KINDS, ArtifactRow, ChangeRow
 
 _GROUP = 32
 _FEED_PAGE = 1000
@@ -74,7 +76,7 @@ class Rollout:
             snapshot, self._credentials, gateway=gateway, data_plane=data_plane, drain_seconds=drain_seconds
         )
         self._seq = 0
-        self._keys: dict[str, ChangeRow] = {}
+        self._lane = CredentialLane(store, self._credentials, clock)
         self._artifacts: dict[str, ChangeRow] = {}
         self._keys_behind: dict[str, int] = {}
         self._deleted: deque[str] = deque()
@@ -92,9 +94,8 @@ class Rollout:
 
     async def load(self) -> None:
         """Everything that is stored, in one update of the snapshot. Raises StoreUnavailable."""
-        rows, keys, kept, self._seq = await self._store.read(self._read_everything)
-        now = self._clock()
-        self._credentials.put(keys, now)
+        rows, credentials, kept, self._seq = await self._store.read(self._read_everything)
+        self._lane.load(credentials)
         self._quarantine.restore(kept)
         apis: list[Api] = []
         failed: dict[str, Rolled] = {}
@@ -136,10 +137,10 @@ class Rollout:
 
     def _read_everything(
         self, connection: Connection
-    ) -> tuple[list[ArtifactRow], list[ApiKeyRow], Mapping[str, Any], int]:
+    ) -> tuple[list[ArtifactRow], CredentialRows, Mapping[str, Any], int]:
         return (
             artifacts.everything(connection, self._gateway_id),
-            api_keys.active(connection, self._gateway_id),
+            read_everything(connection, self._gateway_id),
             last_good.everything(connection, self._gateway_id),
             changes.last_seq(connection, self._gateway_id),
         )
@@ -177,8 +178,8 @@ class Rollout:
     async def _step(self) -> None:
         """One piece of work, the most urgent first."""
         await self._read_feed()
-        if self._keys:
-            await self._roll_keys()
+        if self._lane.waiting:
+            await self._roll_credentials()
         elif self._artifacts:
             await self._roll_artifacts()
         else:
@@ -203,14 +204,13 @@ class Rollout:
     async def _catch_up(self) -> None:
         """Entries may have been removed before they were read here: look at everything again."""
         _log.warning("the change feed was out of reach for longer than it is kept; everything is loaded anew")
-        known, keys = await self._store.read(
+        known, credentials = await self._store.read(
             lambda connection: (
                 artifacts.identifiers(connection, self._gateway_id),
-                api_keys.active(connection, self._gateway_id),
+                read_everything(connection, self._gateway_id),
             )
         )
-        self._credentials.clear()
-        self._credentials.put(keys, self._clock())
+        self._lane.load(credentials)
         self.recompile({*known, *self._board.artifacts()})
         await self.placement.refresh_credentials(known)
 
@@ -230,32 +230,22 @@ class Rollout:
             )
             for change in found:
                 self._seq = change.seq
-                if change.kind == API_KEY:
-                    self._keys[change.entity_id] = change
+                if change.kind in CREDENTIAL_KINDS:
+                    self._lane.add(change)
                 else:
                     self._artifacts[change.artifact_id] = change
             if len(found) < _FEED_PAGE:
                 break
         self._read_at = time.monotonic()
-        oldest = min((change.at for change in (*self._keys.values(), *self._artifacts.values())), default=None)
+        oldest = min((change.at for change in (*self._lane.waiting.values(), *self._artifacts.values())), default=None)
         metrics.FEED_LAG.set(0 if oldest is None else max(0.0, (self._clock() - oldest).total_seconds()))
 
-    # -- keys ------------------------------------------------------------------------------------------------------
+    # -- credentials -----------------------------------------------------------------------------------------------
 
-    async def _roll_keys(self) -> None:
-        batch, self._keys = self._keys, {}
-        try:
-            rows = await self._store.read(lambda connection: api_keys.some(connection, self._gateway_id, batch))
-        except StoreUnavailable:
-            self._keys = batch | self._keys
-            raise
-        for change in batch.values():
-            if change.entity_id == change.artifact_id:
-                self._credentials.remove_api(change.artifact_id)
-            self._credentials.remove(change.entity_id)
-        self._credentials.put(rows, self._clock())
-        await self.placement.refresh_credentials({change.artifact_id for change in batch.values()})
-        for change in batch.values():
+    async def _roll_credentials(self) -> None:
+        taken = await self._lane.take()
+        await self.placement.refresh_credentials(taken.api_ids)
+        for change in taken.changes:
             if change.artifact_id in self._artifacts:
                 # Its artifact waits in the other lane; the key serves when that one does.
                 self._keys_behind[change.artifact_id] = change.seq

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from gatewright.deployment.results import Change, RouterServing, Serving, ServingStatus
-from gatewright.store.rows import API_KEY
+from gatewright.store.rows import CREDENTIAL_KINDS
 
 ResourceId = tuple[str, str]
 """Type URL and name of an xDS resource."""
@@ -146,7 +146,7 @@ class ServingBoard:
         """See Deployments.served."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        lane: Lane = "keys" if change.kind == API_KEY else "artifact"
+        lane: Lane = "keys" if change.kind in CREDENTIAL_KINDS else "artifact"
         while not self._is_done(change, lane):
             if not await self._wait(change.artifact_id, deadline - loop.time()):
                 return Serving("timeout", 0, "the change has not been rolled out yet")

@@ -2,11 +2,14 @@
 
 import msgspec
 
+from gatewright.model.subscriptions import Subscription
+
 
 class ApiKeyCredential(msgspec.Struct, frozen=True):
     """An active API key of one API.
 
     `key_hash` is the lower-case hex SHA-256 of the trimmed plain key. `expires_at` is in Unix seconds, None for never.
+    `application_id` is what people call the application that the key belongs to, empty when there is none.
     """
 
     api_id: str
@@ -17,3 +20,8 @@ class ApiKeyCredential(msgspec.Struct, frozen=True):
     expires_at: float | None = None
     application_id: str = ""
     application_name: str = ""
+    application_uuid: str = ""
+
+
+Credential = ApiKeyCredential | Subscription
+"""What lets a client in."""

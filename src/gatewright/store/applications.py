@@ -3,15 +3,15 @@
 Only `gatewright.deployment` calls those that write. Statements are built once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
 
 from gatewright.store.rows import ApplicationRow
+from gatewright.store.tables import api_keys, applications
 from gatewright.store.tables import application_api_keys as mappings
-from gatewright.store.tables import applications
 
 _COLUMN_OF = {
     "uuid": "application_uuid",
@@ -42,7 +42,7 @@ def everything(connection: Connection, gateway_id: str) -> dict[str, Application
     return _by_key(connection.execute(_ALL, {"gateway_id": gateway_id}).all())
 
 
-def of_keys(connection: Connection, gateway_id: str, key_ids: Iterable[str]) -> Mapping[str, ApplicationRow]:
+def of_keys(connection: Connection, gateway_id: str, key_ids: Iterable[str]) -> dict[str, ApplicationRow]:
     """The same for these keys only."""
     wanted = list(key_ids)
     return _by_key(
@@ -91,6 +91,11 @@ def map_keys(connection: Connection, gateway_id: str, uuid: str, key_ids: Iterab
         )
 
 
+def forget_keys_of_api(connection: Connection, gateway_id: str, api_id: str) -> None:
+    """All keys of an API are about to go."""
+    connection.execute(_FORGET_KEYS_OF_API, {"gateway_id": gateway_id, "api_id": api_id})
+
+
 def forget_key(connection: Connection, gateway_id: str, key_id: str) -> None:
     """A key is gone: it belongs to no application any more."""
     connection.execute(_FORGET_KEY, {"gateway_id": gateway_id, "key_id": key_id})
@@ -130,6 +135,14 @@ _REPLACE = (
 _REMOVE = delete(applications).where(_HERE, _IS)
 _MAP = insert(mappings)
 _UNMAP = delete(mappings).where(_MAPPED_HERE, _OF_APPLICATION, _OF_KEY)
+_FORGET_KEYS_OF_API = delete(mappings).where(
+    _MAPPED_HERE,
+    mappings.c.api_key_id.in_(
+        select(api_keys.c.uuid).where(
+            api_keys.c.gateway_id == bindparam("gateway_id"), api_keys.c.artifact_uuid == bindparam("api_id")
+        )
+    ),
+)
 _FORGET_KEY = delete(mappings).where(_MAPPED_HERE, _OF_KEY)
 
 
