@@ -1,0 +1,291 @@
+"""Reconciling against lists that are right, wrong, missing or suddenly short."""
+
+import io
+import json
+import tarfile
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from controlplane_lab import rest_api, until
+
+from gatewright.deployment import Caller, KeyRequest
+from gatewright.wire.archives import write_batch
+
+BASE = "/api/internal/v1"
+T0 = datetime(2026, 8, 1, 10, 0, tzinfo=UTC)
+
+
+class Platform:
+    """The lists of a hostile server, kept like those of a control plane."""
+
+    def __init__(self, hostile) -> None:
+        self.hostile = hostile
+        self.rows: dict[str, dict] = {}
+        self.documents: dict[str, bytes] = {}
+        self.existing: set[str] = set()
+        self.batches: list[list[str]] = []
+        hostile.answers["GET", f"{BASE}/deployments"] = lambda _request: (200, {"deployments": [*self.rows.values()]})
+        hostile.answers["POST", f"{BASE}/deployments/fetch-batch"] = self.fetch
+        hostile.answers["POST", f"{BASE}/artifacts/exists"] = self.exists
+
+    def put(self, artifact: str, deployment: str, *, state="DEPLOYED", at=T0, document=None) -> None:
+        self.rows[artifact] = {
+            "artifactId": artifact,
+            "deploymentId": deployment,
+            "kind": "RestApi",
+            "state": state,
+            "deployedAt": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "etag": "",
+        }
+        self.documents[deployment] = json.dumps(document or rest_api(f"h-{artifact}")).encode()
+        self.existing.add(artifact)
+
+    def fetch(self, request):
+        assert request.headers["accept"] == "application/x-tar+gzip"
+        ids = json.loads(request.body)["deploymentIds"]
+        self.batches.append(ids)
+        return 200, write_batch({each: ("api-x.yaml", self.documents[each]) for each in ids if each in self.documents})
+
+    def exists(self, request):
+        ids = json.loads(request.body)["artifactIds"]
+        return 200, {"artifacts": [{"artifactId": each, "exists": each in self.existing} for each in ids]}
+
+
+@pytest.fixture
+def platform(hostile):
+    return Platform(hostile)
+
+
+async def reconciled(plane):
+    await until(lambda: plane.status().last_reconcile)
+    return plane.status().last_reconcile
+
+
+@pytest.mark.conforms("CP-097", "CP-100", "CP-106")
+async def test_120_deployments_come_in_three_batches(site, hostile, hostile_settings, platform):
+    for number in range(120):
+        platform.put(f"a{number}", f"d{number}")
+    async with site.linked(hostile_settings()) as plane:
+        peer = await hostile.peer()
+        report = await reconciled(plane)
+        assert [len(batch) for batch in platform.batches] == [50, 50, 20]
+        assert report.counts == {"deployments.deployed": 120}
+        assert len(await site.deployments.list()) == 120
+        again = await plane.reconcile()
+        assert again.counts == {"deployments.unchanged": 120}
+        assert len(platform.batches) == 3
+        assert peer.frames.empty(), "old deployments are not acknowledged"
+        assert all("?" not in request.path for request in hostile.asked("/api-keys"))
+
+
+@pytest.mark.conforms("CP-098", "CP-099")
+async def test_a_failing_batch_a_missing_document_and_tricks_with_names(site, hostile, hostile_settings, platform):
+    for number in range(6):
+        platform.put(f"a{number}", f"d{number}")
+    calls = []
+
+    def fetch(request):
+        calls.append(request)
+        if len(calls) == 1:
+            return 500, b""
+        if len(calls) == 2:
+            return 200, b"garbage"
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+            for name, deployment in (
+                ("d4/api.yaml", "d4"),
+                ("../d5/api.yaml", "d5"),
+                ("d5.yaml", "d5"),
+                ("d5/a.txt", "d5"),
+            ):
+                info = tarfile.TarInfo(name)
+                info.size = len(platform.documents[deployment])
+                tar.addfile(info, io.BytesIO(platform.documents[deployment]))
+        return 200, archive.getvalue()
+
+    hostile.answers["POST", f"{BASE}/deployments/fetch-batch"] = fetch
+    async with site.linked(hostile_settings(sync_batch_size=2)) as plane:
+        report = await reconciled(plane)
+        assert len(calls) == 3
+        assert [row.handle for row in await site.deployments.list()] == ["h-a4"]
+        assert report.counts["deployments.missing"] == 5
+        assert len(report.errors) == 2
+    hostile.answers["POST", f"{BASE}/deployments/fetch-batch"] = platform.fetch
+    async with site.linked(hostile_settings(sync_batch_size=2)) as plane:
+        await reconciled(plane)
+        assert len(await site.deployments.list()) == 6
+
+
+@pytest.mark.conforms("CP-095")
+async def test_deletions_ask_first_and_an_error_keeps_everything(site, hostile, hostile_settings, platform):
+    for name in ("gone", "kept", "stays"):
+        platform.put(name, f"d-{name}")
+    async with site.linked(hostile_settings()) as plane:
+        await reconciled(plane)
+        del platform.rows["gone"], platform.rows["kept"]
+        hostile.answers["POST", f"{BASE}/artifacts/exists"] = (500, b"")
+        report = await plane.reconcile()
+        assert "nothing was deleted" in report.errors[0]
+        assert len(await site.deployments.list()) == 3
+        hostile.answers["POST", f"{BASE}/artifacts/exists"] = platform.exists
+        platform.existing.discard("gone")
+        report = await plane.reconcile()
+        assert report.counts == {"deployments.deleted": 1, "deployments.retained": 1, "deployments.unchanged": 1}
+        assert {row.uuid for row in await site.deployments.list()} == {"kept", "stays"}
+
+
+@pytest.mark.parametrize("answer", [(500, b""), (200, b"<html>"), (200, {"deployments": 7}), (401, b"no")])
+async def test_a_list_that_cannot_be_read_changes_nothing(site, hostile, hostile_settings, platform, answer):
+    platform.put("a", "d")
+    async with site.linked(hostile_settings()) as plane:
+        await reconciled(plane)
+        hostile.answers["GET", f"{BASE}/deployments"] = answer
+        report = await plane.reconcile()
+        assert report.errors
+        assert len(await site.deployments.list()) == 1
+
+
+async def test_a_list_that_suddenly_shrinks_is_believed_the_second_time(site, hostile, hostile_settings, platform):
+    for number in range(8):
+        platform.put(f"a{number}", f"d{number}")
+    async with site.linked(hostile_settings()) as plane:
+        await reconciled(plane)
+        platform.rows.clear()
+        platform.existing.clear()
+        report = await plane.reconcile()
+        assert report.withheld == 8
+        assert plane.status().deletions_withheld == 8
+        assert len(await site.deployments.list()) == 8
+        report = await plane.reconcile()
+        assert report.counts == {"deployments.deleted": 8}
+
+
+async def test_states_follow_the_list(site, hostile, hostile_settings, platform):
+    platform.put("a", "d1")
+    async with site.linked(hostile_settings()) as plane:
+        await reconciled(plane)
+        platform.put("a", "d1", state="UNDEPLOYED", at=T0 + timedelta(seconds=1))
+        assert (await plane.reconcile()).counts == {"deployments.updated": 1}
+        assert (await site.row("h-a")).desired_state == "undeployed"
+        platform.put("a", "d2", at=T0 + timedelta(seconds=2))
+        assert (await plane.reconcile()).counts == {"deployments.deployed": 1}
+        row = await site.row("h-a")
+        assert (row.desired_state, row.deployment_id) == ("deployed", "d2")
+        platform.put("a", "d3", state="UNDEPLOYED", at=T0 + timedelta(seconds=3))
+        assert (await plane.reconcile()).counts == {"deployments.updated": 1}
+        assert (await site.row("h-a")).desired_state == "undeployed"
+
+
+async def test_a_broken_document_is_named_and_the_rest_goes_on(site, hostile, hostile_settings, platform):
+    platform.put("bad", "d1", document={"kind": "RestApi", "metadata": {"name": "bad"}, "spec": {}})
+    platform.documents["d1"] = b"{{{ not yaml"
+    platform.put("good", "d2")
+    async with site.linked(hostile_settings()) as plane:
+        report = await reconciled(plane)
+        assert "bad" in report.errors[0]
+        assert [row.uuid for row in await site.deployments.list()] == ["good"]
+
+
+@pytest.mark.conforms("CP-089", "CP-091", "CP-127")
+async def test_every_connect_reconciles_and_the_switch_turns_it_off(site, hostile, hostile_settings, platform):
+    async with site.linked(hostile_settings()) as plane:
+        await reconciled(plane)
+        (await hostile.peer()).abort()
+        await hostile.peer()
+        await until(lambda: len(hostile.asked("/deployments")) == 2)
+    hostile.requests.clear()
+    await site.deployments.create("RestApi", rest_api("mine"), correlation_id="c", actor="a")
+    async with site.linked(hostile_settings(deployment_sync_enabled=False)) as plane:
+        await reconciled(plane)
+        await until(lambda: hostile.asked("/manifest"))
+        assert not hostile.asked("/deployments")
+        assert not hostile.asked("/import-gateway-artifacts")
+        assert len(hostile.asked("/api-keys")) == 5
+        assert (await site.row("mine")).cp_sync_status == "pending"
+
+
+@pytest.mark.conforms("CP-092")
+async def test_reconciles_repeat_at_the_polling_interval(site, hostile, hostile_settings):
+    async with site.linked(hostile_settings(polling_interval=0.05)) as plane:
+        await until(lambda: len(hostile.asked("/deployments")) > 2)
+        await until(lambda: plane.status().last_reconcile.trigger == "interval")
+
+
+async def test_a_recent_deployment_whose_event_was_lost_is_acknowledged(site, hostile, hostile_settings, platform):
+    platform.put("a", "d1", at=datetime.now(UTC).replace(microsecond=123_000))
+    async with site.linked(hostile_settings()):
+        peer = await hostile.peer()
+        ack = (await peer.message())["payload"]
+        assert (ack["artifactId"], ack["deploymentId"], ack["status"]) == ("a", "d1", "success")
+        assert ack["performedAt"] == platform.rows["a"]["deployedAt"]
+
+
+def key(name: str, artifact: str = "a", *, hashed: str = "", updated: str = "2026-08-01T10:00:00Z", **more) -> dict:
+    return {
+        "uuid": f"k-{name}",
+        "name": name,
+        "maskedApiKey": "***",
+        "apiKeyHashes": {"sha256": hashed or (name.encode().hex() * 64)[:64]},
+        "artifactUuid": artifact,
+        "status": "active",
+        "createdAt": updated,
+        "createdBy": "u",
+        "updatedAt": updated,
+        "expiresAt": None,
+        "source": "external",
+        **more,
+    }
+
+
+async def names(site, uuid: str = "a") -> set[str]:
+    return {row.name for row in await site.deployments.keys_of(uuid)}
+
+
+@pytest.mark.conforms("CP-104")
+async def test_keys_follow_the_list_and_keys_made_here_stay(site, hostile, hostile_settings, platform):
+    listed = [key("one"), key("two"), key("off", status="revoked"), key("bare", apiKeyHashes={})]
+    hostile.answers["GET", f"{BASE}/apis/api-keys"] = lambda _request: (200, listed)
+    platform.put("a", "d1")
+    async with site.linked(hostile_settings()) as plane:
+        report = await reconciled(plane)
+        assert report.counts["apiKeys.applied"] == 2
+        await site.deployments.create_key(
+            "RestApi", "h-a", KeyRequest(name="local"), caller=Caller("alice"), correlation_id="c"
+        )
+        assert (await plane.reconcile()).counts["apiKeys.unchanged"] == 2
+        listed.pop(0)
+        listed[0] = key("two", hashed="e" * 64, updated="2026-08-02T10:00:00Z")
+        report = await plane.reconcile()
+        assert (report.counts["apiKeys.revoked"], report.counts["apiKeys.applied"]) == (1, 1)
+        assert await names(site) == {"two", "local"}
+        listed.clear()
+        await plane.reconcile()
+        assert await names(site) == {"local"}
+
+
+@pytest.mark.parametrize("answer", [(500, b""), (404, b""), (200, b"garbage"), (200, {"keys": []})])
+async def test_a_key_list_that_cannot_be_read_ends_no_key(site, hostile, hostile_settings, platform, answer):
+    hostile.answers["GET", f"{BASE}/apis/api-keys"] = (200, [key("one")])
+    platform.put("a", "d1")
+    async with site.linked(hostile_settings()) as plane:
+        await reconciled(plane)
+        hostile.answers["GET", f"{BASE}/apis/api-keys"] = answer
+        assert (await plane.reconcile()).errors
+        assert await names(site) == {"one"}
+
+
+@pytest.mark.conforms("CP-106")
+async def test_an_issuer_is_asked_for_and_others_keys_stay(site, hostile, hostile_settings, platform):
+    listed = [key("mine", issuer="portal"), key("other", issuer="else")]
+    hostile.answers["GET", f"{BASE}/apis/api-keys"] = (200, listed)
+    platform.put("a", "d1")
+    async with site.linked(hostile_settings()) as plane:
+        await reconciled(plane)
+    settings = hostile_settings()
+    settings = settings.model_copy(update={"api_key": settings.api_key.model_copy(update={"issuer": "portal"})})
+    hostile.answers["GET", f"{BASE}/apis/api-keys"] = (200, [])
+    hostile.requests.clear()
+    async with site.linked(settings) as plane:
+        await reconciled(plane)
+        assert all(request.path.endswith("?issuer=portal") for request in hostile.asked("/api-keys"))
+        assert await names(site) == {"other"}
