@@ -38,4 +38,6 @@ def test_ago() -> None:
 def test_counts() -> None:
     assert counts({"deployed": 2, "deleted": 0, "full": True, "at": "x"}) == "2 deployed"
     assert counts({"counts": {"deployed": 1, "deleted": 3}}) == "1 deployed, 3 deleted"
+    grouped = {"deployments.unchanged": 1, "keys.stored": 2, "deployments.deleted": 3}
+    assert counts(grouped) == "deployments 1 unchanged, 3 deleted; keys 2 stored"
     assert counts(None) == ""

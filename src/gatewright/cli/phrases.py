@@ -32,12 +32,16 @@ def ago(at: object, now: datetime | None = None) -> str:
 
 
 def counts(numbers: object) -> str:
-    """The numbers of a table that are not zero: 2 deployed, 1 deleted."""
+    """The numbers of a table that are not zero: 2 deployed, 1 deleted.
+
+    Names with a dot are grouped by what precedes it: deployments 2 deployed, 1 deleted; keys 3 stored.
+    """
     if not isinstance(numbers, Mapping):
         return ""
     flat = numbers.get("counts") if isinstance(numbers.get("counts"), Mapping) else numbers
-    return ", ".join(
-        f"{value} {name}"
-        for name, value in (flat or {}).items()
-        if isinstance(value, int) and not isinstance(value, bool) and value
-    )
+    groups: dict[str, list[str]] = {}
+    for name, value in (flat or {}).items():
+        if isinstance(value, int) and not isinstance(value, bool) and value:
+            group, _, what = str(name).rpartition(".")
+            groups.setdefault(group, []).append(f"{value} {what}")
+    return "; ".join(f"{group} {', '.join(parts)}".strip() for group, parts in groups.items())
