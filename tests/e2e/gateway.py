@@ -8,6 +8,7 @@ Nothing here knows the insides of the product: it starts the command that people
 process ends, its log and its data are searched for every secret that the test knows.
 """
 
+import asyncio
 import json
 import os
 import random
@@ -17,15 +18,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx2
 from envoy_harness import Reply, call
 
+from gatewright.hub.client import HubClient
 from gatewright.router import launcher
+
+Answered = TypeVar("Answered")
 
 HOST = "127.0.0.1"
 PROGRAM = (sys.executable, "-m", "gatewright.cli.main")
@@ -273,6 +277,9 @@ class Gateway:
         self.environ = dict(environ or {})
         names = ("management", "admin", "metrics", "xds", "http", "https", "router_admin")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        token = ((over or {}).get("controller") or {}).get("controlplane", {}).get("token")
+        if token:
+            self.secrets.add(token)
         self.configuration = merged(self._defaults(), over or {})
         self._process: Process | None = None
         made.append(self)
@@ -434,6 +441,17 @@ class Gateway:
             if artifact["handle"] == handle:
                 return dict(artifact)
         return {}
+
+    @property
+    def link(self) -> dict[str, Any]:
+        """The link to the control plane as the status shows it."""
+        return dict(self.status()["controlPlane"])
+
+    def wait_for_link(self, state: str = "connected", timeout: float = PATIENCE) -> dict[str, Any]:
+        link: dict[str, Any] = until(
+            lambda: (shown := self.link)["state"] == state and shown, f"the link is {state}", timeout
+        )
+        return link
 
     # -- data plane ------------------------------------------------------------------------------------------------
 
@@ -606,6 +624,22 @@ class Hub:
 
     def kill(self) -> None:
         self.process.kill()
+
+    def ask(self, question: Callable[[HubClient], Awaitable[Answered]]) -> Answered:
+        """One question to the hub, from a test without an event loop."""
+
+        async def asking() -> Answered:
+            async with HubClient.from_data_dir(self.data_dir, port=self.port) as client:
+                return await question(client)
+
+        return asyncio.run(asking())
+
+    def register(self, handle: str) -> str:
+        """A gateway, and its token."""
+        self.ask(lambda client: client.register(handle))
+        token = self.ask(lambda client: client.issue_token(handle)).token
+        self.secrets.add(token)
+        return token
 
     def over(self, token: str, **controlplane: Any) -> dict[str, Any]:
         """Configuration of a gateway that connects here."""

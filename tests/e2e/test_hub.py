@@ -1,0 +1,191 @@
+"""A hub, a gateway and Envoy as real processes: what is done at either side arrives at the other, also later."""
+
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from envoy_harness import Backend
+from gateway_processes import KEY_POLICY, Gateway, Hub, rest_api, until
+
+from gatewright.wire.kinds import PROJECT_ANNOTATION
+
+EDGE = "edge"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with Hub(tmp_path_factory.mktemp("hub")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def edge(hub: Hub, backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway that is registered and connected, with an API of its own that no test touches."""
+    over = hub.over(hub.register(EDGE))
+    with Gateway(tmp_path_factory.mktemp("edge"), over) as gateway:
+        gateway.wait_for_link()
+        gateway.deploy(rest_api("neighbour", backend.port))
+        yield gateway
+
+
+@pytest.fixture
+def undisturbed(edge: Gateway) -> Iterator[None]:
+    with edge.undisturbed("/neighbour/items"):
+        yield
+
+
+def deploy(hub: Hub, handle: str, port: int, **spec: object) -> str:
+    """Deploy at the hub, and wait for what the gateway says of it."""
+    document = yaml.safe_dump(rest_api(handle, port, **spec))
+    deployed = hub.ask(lambda client: client.deploy(document, [EDGE]))
+    return settled(hub, deployed.artifact.id)
+
+
+def settled(hub: Hub, artifact: str) -> str:
+    views = hub.ask(lambda client: client.deployments(artifact=artifact, wait=20))
+    return views[0].status if views else ""
+
+
+def answers(gateway: Gateway, path: str, status: int, key: str = "") -> bool:
+    headers = [("API-Key", key)] if key else []
+    return bool(until(lambda: gateway.get(path, headers=headers).status == status, f"{path} answers {status}"))
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_deploy_key_revoke_undeploy_deploy_again_delete(hub: Hub, edge: Gateway, backend: Backend) -> None:
+    assert deploy(hub, "pets", backend.port, policies=[KEY_POLICY]) == "DEPLOYED"
+    # Acknowledged means served: the very next request finds it.
+    assert edge.get("/pets/items").status == 401
+    artifact = edge.artifact("pets")
+    assert (artifact["origin"], artifact["serving"]["state"]) == ("control_plane", "served")
+
+    key = hub.ask(lambda client: client.create_key("pets", "visitor")).api_key
+    edge.secrets.add(key)
+    hub.secrets.add(key)
+    assert answers(edge, "/pets/items", 200, key)
+    hub.ask(lambda client: client.revoke_key("pets", "visitor"))
+    assert answers(edge, "/pets/items", 401, key)
+
+    hub.ask(lambda client: client.undeploy("pets", [EDGE]))
+    assert settled(hub, "pets") == "UNDEPLOYED"
+    assert edge.get("/pets/items").status == 404
+
+    hub.ask(lambda client: client.deploy_again("pets", [EDGE]))
+    assert settled(hub, "pets") == "DEPLOYED"
+    assert edge.get("/pets/items").status == 401
+
+    hub.ask(lambda client: client.delete_artifact("pets"))
+    assert answers(edge, "/pets/items", 404)
+    until(lambda: edge.artifact("pets") == {}, "the gateway has forgotten it")
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_an_api_made_at_the_gateway_arrives_at_the_hub(hub: Hub, edge: Gateway, backend: Backend) -> None:
+    edge.deploy(rest_api("books", backend.port, annotations={PROJECT_ANNOTATION: "default"}))
+
+    def arrived() -> bool:
+        listed = hub.ask(lambda client: client.artifacts(origin="gateway_api"))
+        return any(artifact.handle == "books" for artifact in listed)
+
+    until(arrived, "the API arrives at the hub")
+    until(lambda: edge.artifact("books")["controlPlaneSync"] == "success", "the gateway knows")
+    assert edge.get("/books/items").status == 200
+    edge.remove("books")
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_a_document_that_is_no_good_is_told_to_the_hub(hub: Hub, edge: Gateway, backend: Backend) -> None:
+    """The hub takes what is well formed; whether it can be served, the gateway says."""
+    policy = {"name": "nobody-provides-this", "version": "v1"}
+    assert deploy(hub, "doomed", backend.port, policies=[policy]) == "FAILED"
+    view = hub.ask(lambda client: client.deployments(artifact="doomed"))[0]
+    assert view.reason
+    assert edge.get("/doomed/items").status == 404
+    assert deploy(hub, "doomed", backend.port) == "DEPLOYED"
+    assert edge.get("/doomed/items").status == 200
+    hub.ask(lambda client: client.delete_artifact("doomed"))
+    assert answers(edge, "/doomed/items", 404)
+
+
+def test_what_happens_while_the_gateway_is_away(hub: Hub, edge: Gateway, backend: Backend) -> None:
+    for handle in ("stays", "goes", "leaves"):
+        assert deploy(hub, handle, backend.port, policies=[KEY_POLICY]) == "DEPLOYED"
+    old = hub.ask(lambda client: client.create_key("stays", "old")).api_key
+    assert answers(edge, "/stays/items", 200, old)
+    edge.stop()
+    document = yaml.safe_dump(rest_api("comes", backend.port))
+    hub.ask(lambda client: client.deploy(document, [EDGE]))
+    hub.ask(lambda client: client.delete_artifact("goes"))
+    hub.ask(lambda client: client.undeploy("leaves", [EDGE]))
+    new = hub.ask(lambda client: client.create_key("stays", "new")).api_key
+    hub.ask(lambda client: client.revoke_key("stays", "old"))
+    for secret in (old, new):
+        edge.secrets.add(secret)
+        hub.secrets.add(secret)
+    edge.start()
+    # The old state serves at once; the new one comes with the first reconcile.
+    assert edge.get("/neighbour/items").status == 200
+    assert answers(edge, "/comes/items", 200)
+    assert answers(edge, "/goes/items", 404)
+    assert answers(edge, "/leaves/items", 404)
+    assert answers(edge, "/stays/items", 200, new)
+    assert answers(edge, "/stays/items", 401, old)
+    assert settled(hub, "comes") == "DEPLOYED"
+    assert edge.link["lastReconcile"]["error"] is None
+    for handle in ("stays", "leaves", "comes"):
+        hub.ask(lambda client, handle=handle: client.delete_artifact(handle))
+        assert answers(edge, f"/{handle}/items", 404)
+
+
+def test_a_hub_that_dies_and_comes_back(hub: Hub, edge: Gateway, backend: Backend) -> None:
+    assert deploy(hub, "steady", backend.port) == "DEPLOYED"
+    with edge.undisturbed("/neighbour/items", "/steady/items") as traffic:
+        hub.kill()
+        link = until(lambda: (link := edge.link)["state"] != "connected" and link, "the gateway notices")
+        assert link["lastError"]["message"]
+        assert link["lastError"]["advice"]
+        # The management side goes on.
+        edge.deploy(rest_api("meanwhile", backend.port))
+        assert edge.get("/meanwhile/items").status == 200
+        traffic.proceed(50)
+        hub.start()
+        edge.wait_for_link()
+        assert deploy(hub, "after", backend.port) == "DEPLOYED"
+        assert edge.get("/after/items").status == 200
+    edge.remove("meanwhile")
+    for handle in ("steady", "after"):
+        hub.ask(lambda client, handle=handle: client.delete_artifact(handle))
+
+
+def test_a_gateway_that_is_killed_in_the_middle(hub: Hub, edge: Gateway, backend: Backend) -> None:
+    """The deployment is owed: it is fetched, served and acknowledged after the restart."""
+    document = yaml.safe_dump(rest_api("owed", backend.port))
+    deployed = hub.ask(lambda client: client.deploy(document, [EDGE]))
+    edge.kill()
+    edge.start()
+    assert answers(edge, "/owed/items", 200)
+    assert settled(hub, deployed.artifact.id) == "DEPLOYED"
+    hub.ask(lambda client: client.delete_artifact("owed"))
+
+
+def test_a_token_that_is_rotated(hub: Hub, edge: Gateway, backend: Backend) -> None:
+    """The new token is put into the configuration and the gateway restarted, while the old one still works."""
+    issued = hub.ask(lambda client: client.rotate_token(EDGE, overlap_seconds=60))
+    edge.configuration["controller"]["controlplane"]["token"] = issued.token
+    edge.secrets.add(issued.token)
+    hub.secrets.add(issued.token)
+    edge.stop()
+    edge.start()
+    edge.wait_for_link()
+    assert deploy(hub, "rotated", backend.port) == "DEPLOYED"
+    hub.ask(lambda client: client.delete_artifact("rotated"))
+
+
+def test_a_gateway_that_is_unregistered_is_refused_and_serves_on(hub: Hub, edge: Gateway, backend: Backend) -> None:
+    with edge.undisturbed("/neighbour/items") as traffic:
+        hub.ask(lambda client: client.delete_gateway(EDGE))
+        link = edge.wait_for_link("refused")
+        assert "token" in link["lastError"]["message"]
+        traffic.proceed(20)
+        edge.deploy(rest_api("alone", backend.port))
+        assert edge.get("/alone/items").status == 200
