@@ -199,6 +199,19 @@ async def test_a_router_starts_although_a_name_does_not_resolve(site: Site) -> N
             await until(site._open)
 
 
+@pytest.mark.conforms("DP-166")
+async def test_a_removed_api_is_gone_when_its_removal_is_called_served(site: Site) -> None:
+    await site.begin(cluster("d", site.upstream), scope("b", "d"))
+    await site.envoy()
+    await site.serving()
+    before = (await get(site.port, "/b")).status
+
+    state = await site.put(remove=(key_of(scope("b", "d")), key_of(cluster("d", site.upstream))))
+
+    assert (before, state, (await get(site.port, "/b")).status) == (200, "served", 404)
+    assert (await get(site.port, "/a")).status == 200
+
+
 async def test_several_routers_must_all_accept(site: Site) -> None:
     await site.begin(listener(site.port, shared=True))
     await site.envoy("one")
