@@ -21,9 +21,14 @@ class Outcome:
     routers: int = 0
     reason: str = ""
 
+    @property
+    def is_idle(self) -> bool:
+        """Stored, and there is nothing for the routers to do; `reason` says why."""
+        return self.state == "stored" and bool(self.reason)
+
     def failure(self, what: str) -> Failure | None:
         """Why `what` does not serve; None when it does, or when nobody can know."""
-        if self.state in {"served", "unknown"}:
+        if self.state in {"served", "unknown"} or self.is_idle:
             return None
         if self.state == "refused":
             return Failure(
@@ -56,7 +61,7 @@ def wait(client: GatewayClient, written: Answer, timeout_s: float) -> Outcome:
         left = max(0.0, deadline - time.monotonic())
         path = f"/serving/{quote(change, safe='')}?timeout={min(left, _ONE_WAIT_S):.3f}"
         outcome = _outcome(client.management("GET", path))
-        if outcome.state not in {"stored", "timeout"} or time.monotonic() >= deadline:
+        if outcome.is_idle or outcome.state not in {"stored", "timeout"} or time.monotonic() >= deadline:
             return outcome
         if outcome.state == "stored":
             time.sleep(min(_ROUTER_PAUSE_S, left))
