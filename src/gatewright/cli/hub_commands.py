@@ -101,6 +101,9 @@ def register(
         list[str] | None,
         typer.Option("--endpoint", metavar="URL", show_default=False, help="Where its clients reach it."),
     ] = None,
+    version: Annotated[
+        str, typer.Option("--gateway-version", metavar="VERSION", help="Release of the original that it is as.")
+    ] = "1.2",
     token: Annotated[bool, typer.Option("--token/--no-token", help="Issue its registration token too.")] = True,
     token_out: Annotated[
         Path | None,
@@ -127,7 +130,7 @@ def register(
 
     async def question(client: "HubClient") -> dict[str, Any]:
         endpoints = endpoint or ["https://127.0.0.1:8443"]
-        view = plain(await client.register(gateway, display_name, endpoints=endpoints))
+        view = plain(await client.register(gateway, display_name, endpoints=endpoints, version=version))
         return {"gateway": view, **({"token": plain(await client.issue_token(gateway))} if token else {})}
 
     answer = ask(hub, data_dir, token_file, ca_file, question)

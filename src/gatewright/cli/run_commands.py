@@ -34,17 +34,17 @@ def up(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict = Fal
         gatewright up
         gatewright up --config gateway.toml --data-dir /var/lib/gatewright
     """
+    loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
     from gatewright import process
 
-    loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
     raise typer.Exit(process.up(loaded, started=lambda: _leave_addresses(loaded)))
 
 
 def controller(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict = False) -> None:
     """Run a controller alone: management and admin API, configuration for routers, link to the control plane."""
+    loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
     from gatewright import process
 
-    loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
     raise typer.Exit(process.controller(loaded, started=lambda: _leave_addresses(loaded)))
 
 
@@ -55,9 +55,10 @@ def router(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict =
 
         APIP_GW_GATEWAY_CONTROLLER_HOST=10.0.0.5 gatewright router
     """
+    loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
     from gatewright import process
 
-    raise typer.Exit(process.router(configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)))
+    raise typer.Exit(process.router(loaded))
 
 
 def _leave_addresses(loaded: "Loaded") -> None:

@@ -8,6 +8,8 @@ from gatewright.cli.options import AdminServer, CaFile, DataDir, Output, Passwor
 from gatewright.cli.output import Format
 from gatewright.cli.phrases import ago, counts, duration
 
+_UNDER_WAY = (("events", "waiting"), ("acknowledgements", "acksOwed"), ("pushes", "pushesPending"))
+
 
 def status(
     form: Output = Format.TABLE,
@@ -92,29 +94,32 @@ def _control_plane(link: Mapping[str, Any]) -> Iterator[str]:
                 ("Address", link.get("host") or link.get("url")),
                 ("Gateway id", link.get("gatewayId")),
                 *_error_facts(error),
+                *((("What to do", link.get("advice")),) if not error else ()),
+                ("Verified", "NO, anybody on the way can read the token" if link.get("verified") is False else ""),
                 ("Last reconcile", _reconcile(reconcile)),
-                ("Waiting to send", link.get("waiting") or link.get("outbox")),
+                ("Held back", _held_back(link.get("deletionsWithheld"))),
+                ("Under way", counts({name: link.get(key) for name, key in _UNDER_WAY})),
             )
         )
     )
 
 
+def _held_back(deletions: object) -> str:
+    return f"{deletions} deletions, until a second answer says the same" if deletions else ""
+
+
 def _error_facts(error: object) -> Iterator[tuple[str, object]]:
     if isinstance(error, Mapping):
-        at = error.get("at")
-        message = str(error.get("message") or error.get("code") or "")
-        yield "Last error", f"{message} ({ago(at)})" if at else message
-        yield "What to do", error.get("advice") or error.get("remedy")
-    else:
-        yield "Last error", error
+        yield "Last error", f"{error.get('message') or error.get('code')} ({ago(error.get('at'))})"
+        yield "What to do", error.get("advice")
 
 
 def _reconcile(reconcile: object) -> str:
     if not isinstance(reconcile, Mapping):
-        return str(reconcile or "")
-    at = reconcile.get("at") or reconcile.get("finishedAt")
-    what = counts(reconcile.get("counts") if isinstance(reconcile.get("counts"), Mapping) else reconcile)
-    return f"{ago(at)}: {what or 'nothing to change'}" if at else what
+        return ""
+    what = counts(reconcile) or "nothing to change"
+    failed = f"; failed: {reconcile['error']}" if reconcile.get("error") else ""
+    return f"{ago(reconcile.get('at'))}: {what}{failed}"
 
 
 def _routers(routers: list[Mapping[str, Any]]) -> list[str]:

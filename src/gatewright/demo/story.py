@@ -26,6 +26,8 @@ KEY_HEADER: Final = "API-Key"
 _START_S: Final = 30.0
 _CHANGE_S: Final = 15.0
 _PAUSE_S: Final = 0.005
+_RELEASE: Final = "1.2"
+"""The release of the original that the gateway presents itself as."""
 _HUB = "curl -K $D/hub.curl"
 _GATEWAY = "curl -K $D/gateway.curl"
 
@@ -109,7 +111,8 @@ class Story:
 
     async def _register(self) -> None:
         with self._screen.step("A gateway is registered at the hub, its token stored") as step:
-            await self._client.register(files.GATEWAY, "Demo gateway", endpoints=[f"http://{HOST}:{self._ports.http}"])
+            endpoint = f"http://{HOST}:{self._ports.http}"
+            await self._client.register(files.GATEWAY, "Demo gateway", endpoints=[endpoint], version=_RELEASE)
             issued = await self._client.issue_token(files.GATEWAY)
             data_dir, authority = self._workspace.path / "gateway", self._workspace.path / "hub" / CA_FILE
             configuration = files.gateway_toml(
