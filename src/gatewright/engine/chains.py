@@ -57,8 +57,7 @@ def ready(text: bytes) -> ReadyChain:
 
 def run(chain: ReadyChain, request: RequestHeaders, services: Services) -> Decision:
     """Run all steps in order; the first answer ends the chain. Raises ConditionFailed."""
-    sets: dict[str, str] = {}
-    removes: dict[str, None] = {}
+    changed: dict[str, str | None] = {}
     metadata: dict[str, str] = {}
     for step in chain.steps:
         if step.condition and not holds(step.condition, request):
@@ -66,12 +65,15 @@ def run(chain: ReadyChain, request: RequestHeaders, services: Services) -> Decis
         decision = step.behaviour.on_request_headers(request, services)
         if isinstance(decision, Respond):
             return decision
-        for name, value in decision.set_headers.items():
-            removes.pop(name.lower(), None)
-            sets[name.lower()] = value
-        for name in decision.remove_headers:
-            sets.pop(name.lower(), None)
-            removes[name.lower()] = None
+        changed.update((name.lower(), value) for name, value in decision.set_headers.items())
+        changed.update((name.lower(), None) for name in decision.remove_headers)
         metadata.update(decision.metadata)
-        request = msgspec.structs.replace(request, auth=decision.auth or request.auth)
-    return Continue(set_headers=sets, remove_headers=tuple(removes), metadata=metadata, auth=request.auth)
+        request = msgspec.structs.replace(
+            request, auth=decision.auth or request.auth, metadata=metadata, changed=changed
+        )
+    return Continue(
+        set_headers={name: value for name, value in changed.items() if value is not None},
+        remove_headers=tuple(name for name, value in changed.items() if value is None),
+        metadata=metadata,
+        auth=request.auth,
+    )

@@ -11,10 +11,10 @@ from gatewright.envoy.resource import CLUSTER, ROUTES, Resource
 from gatewright.envoy.route_configuration import HEALTH_SEGMENT
 from gatewright.envoy.scope_index import ScopeIndex, Touched
 from gatewright.envoy.scopes import render_health_scope, render_scope, scope_id
-from gatewright.model.credentials import ApiKeyCredential
+from gatewright.model.credentials import Credential
 from gatewright.model.gateway import Gateway
 
-Credentials = Mapping[str, Sequence[ApiKeyCredential]]
+Credentials = Mapping[str, Sequence[Credential]]
 
 
 class Changes(msgspec.Struct, frozen=True):

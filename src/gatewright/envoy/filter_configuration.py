@@ -7,13 +7,11 @@ operations, so what all routes of a virtual host share moves up to it.
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from google.protobuf import any_pb2
 
-from gatewright.envoy.policies import route_config, uses_native
+from gatewright.envoy.policies import Configuration, PolicyKey, native_uses, route_config
 from gatewright.model.gateway import Gateway
 from gatewright.model.routes import Route
-
-Configuration = Mapping[str, any_pb2.Any]
+from gatewright.policies.planner import Planner
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -23,12 +21,13 @@ class Placed(msgspec.Struct, frozen=True):
     own: tuple[Configuration, ...]
 
 
-def place(routes: Sequence[Route], gateway: Gateway, off: Configuration) -> Placed:
+def place(routes: Sequence[Route], plans: Planner, gateway: Gateway, off: Mapping[PolicyKey, Configuration]) -> Placed:
     """Configurations of the routes of one virtual host.
 
-    `off` is what a route must carry to be left alone by filters that its whole route configuration switches on.
+    `off` is what a route must carry to be left alone by filters that its whole route configuration switches on, for
+    each policy that it does not use there.
     """
-    wanted = [_wanted(route, gateway, off) for route in routes]
+    wanted = [_wanted(route, plans, gateway, off) for route in routes]
     if not any(wanted):
         return Placed({}, tuple(wanted))
     first = wanted[0]
@@ -40,6 +39,10 @@ def place(routes: Sequence[Route], gateway: Gateway, off: Configuration) -> Plac
     return Placed(shared, tuple({n: c for n, c in one.items() if n not in shared} for one in wanted))
 
 
-def _wanted(route: Route, gateway: Gateway, off: Configuration) -> Configuration:
-    config = route_config(route, gateway)
-    return {**off, **config} if off and not uses_native(route, gateway) else config
+def _wanted(route: Route, plans: Planner, gateway: Gateway, off: Mapping[PolicyKey, Configuration]) -> Configuration:
+    config = route_config(route, plans, gateway)
+    if not off:
+        return config
+    used = native_uses(route, plans)
+    left_alone = {name: one for key, switched in off.items() if key not in used for name, one in switched.items()}
+    return {**left_alone, **config}

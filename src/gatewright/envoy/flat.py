@@ -6,7 +6,7 @@ from gatewright.envoy.resource import Resource, resource
 from gatewright.envoy.route_configuration import route_configuration
 from gatewright.envoy.virtual_hosts import plan_hosts
 from gatewright.model.api import Api
-from gatewright.model.credentials import ApiKeyCredential
+from gatewright.model.credentials import Credential
 from gatewright.model.gateway import Gateway
 
 FLAT_NAME = "all-apis"
@@ -15,7 +15,7 @@ FLAT_NAME = "all-apis"
 def render_flat(
     apis: Sequence[Api],
     *,
-    credentials: Mapping[str, Sequence[ApiKeyCredential]],
+    credentials: Mapping[str, Sequence[Credential]],
     gateway: Gateway,
 ) -> list[Resource]:
     """The one route configuration. Health routes answer on every host, also on those that no API names."""

@@ -16,16 +16,18 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 
 from gatewright.model.api import Api
-from gatewright.model.credentials import ApiKeyCredential
+from gatewright.model.credentials import ApiKeyCredential, Credential
 from gatewright.model.gateway import Gateway
 from gatewright.model.routes import PolicyUse, Route
-from gatewright.policies.planner import Plan, plan
+from gatewright.model.subscriptions import Subscription
+from gatewright.policies.planner import Planner
 from gatewright.policies.registry import installed
 
 ENGINE_FILTER = "gatewright.engine"
 ENGINE_CLUSTER = "gatewright_engine"
 CHAIN_METADATA = "x-gatewright-chain"
 ENGINE_CREDENTIALS = "credentials"
+ENGINE_SUBSCRIPTIONS = "subscriptions"
 ENGINE_TIMEOUT_S = 60
 
 
@@ -57,9 +59,21 @@ def local_replies(gateway: Gateway) -> list[hcm_pb2.ResponseMapper]:
     return mappers
 
 
-def route_config(route: Route, gateway: Gateway) -> dict[str, any_pb2.Any]:
+PolicyKey = tuple[str, str]
+"""Name and full version."""
+
+Configuration = Mapping[str, any_pb2.Any]
+"""By the name of the filter."""
+
+
+def planner(credentials: Mapping[str, Sequence[Credential]], gateway: Gateway) -> Planner:
+    """What decides where the policies of routes run, for one rendering."""
+    return Planner(installed(), credentials, native_allowed=gateway.native_policies)
+
+
+def route_config(route: Route, plans: Planner, gateway: Gateway) -> dict[str, any_pb2.Any]:
     """Per-filter configuration of one route; empty for a route without policies."""
-    planned = _plan(route, gateway)
+    planned = plans.plan(route)
     configured: dict[str, any_pb2.Any] = {}
     for use in planned.native:
         policy = installed().get(use.name, use.version)
@@ -72,55 +86,56 @@ def route_config(route: Route, gateway: Gateway) -> dict[str, any_pb2.Any]:
 
 
 def scope_config(
-    apis: Iterable[Api], credentials: Mapping[str, Sequence[ApiKeyCredential]], gateway: Gateway
-) -> tuple[dict[str, any_pb2.Any], dict[str, any_pb2.Any]]:
-    """Configuration of a whole route configuration, and what a route without the policy needs to be left alone.
+    apis: Iterable[Api], credentials: Mapping[str, Sequence[Credential]], plans: Planner, gateway: Gateway
+) -> tuple[dict[str, any_pb2.Any], dict[PolicyKey, Configuration]]:
+    """Configuration of a whole route configuration, and what routes need to be left alone by it.
 
-    Routes of `apis` that do not use a policy whose filter the first part switches on must carry the second part.
+    The second part has, for each policy whose filters the first part switches on, what a route without a native use of
+    that policy must carry.
     """
     on: dict[str, any_pb2.Any] = {}
-    off: dict[str, any_pb2.Any] = {}
-    used: dict[tuple[str, str], set[str]] = {}
+    off: dict[PolicyKey, Configuration] = {}
+    used: dict[PolicyKey, set[str]] = {}
     for api in apis:
         for route in api.routes:
-            for use in _plan(route, gateway).native:
-                used.setdefault((use.name, use.version), set()).add(api.api_id)
+            for key in native_uses(route, plans):
+                used.setdefault(key, set()).add(api.api_id)
     for key in sorted(used):
         policy = installed().get(*key)
         if policy is None or policy.native is None:
             continue
         concerned = {api_id: credentials.get(api_id, ()) for api_id in used[key]}
-        for name, message in policy.native.scope(concerned, gateway).items():
-            on[name] = _switched_on(message)
-            off[name] = _left_alone()
+        switched = policy.native.scope(concerned, gateway)
+        on.update((name, _switched_on(message)) for name, message in switched.items())
+        off[key] = {name: _left_alone() for name in switched}
     return on, off
 
 
-def _plan(route: Route, gateway: Gateway) -> Plan:
-    if not route.policies:
-        return Plan()
-    return plan(route.policies, installed(), native_allowed=gateway.native_policies)
+def native_uses(route: Route, plans: Planner) -> set[PolicyKey]:
+    """The policies of a route that run inside Envoy."""
+    return {(use.name, use.version) for use in plans.plan(route).native}
 
 
-def uses_native(route: Route, gateway: Gateway) -> bool:
-    """Whether filters that a scope switches on must stay on for this route."""
-    return bool(_plan(route, gateway).native)
+def engine_data(apis: Iterable[Api], credentials: Mapping[str, Sequence[Credential]], plans: Planner) -> dict[str, str]:
+    """What the engine must know of these APIs, as JSON by the name of a field; empty when none goes through it.
 
-
-def engine_credentials(
-    apis: Iterable[Api], credentials: Mapping[str, Sequence[ApiKeyCredential]], gateway: Gateway
-) -> bytes:
-    """The keys that the engine must know for these APIs, as JSON; empty when none of them goes through the engine.
-
-    They travel as metadata of the routes, so that routes and keys are accepted, kept on disk and replaced together.
+    It travels as metadata of the routes, so that routes and keys are accepted, kept on disk and replaced together.
     """
-    known = {api.api_id: list(credentials.get(api.api_id, ())) for api in apis if needs_engine(api, gateway)}
-    return msgspec.json.encode(known, order="deterministic") if known else b""
+    keys: dict[str, list[ApiKeyCredential]] = {}
+    subscriptions: dict[str, list[Subscription]] = {}
+    for api in apis:
+        if needs_engine(api, plans):
+            known = credentials.get(api.api_id, ())
+            keys[api.api_id] = [one for one in known if isinstance(one, ApiKeyCredential)]
+            if found := [one for one in known if isinstance(one, Subscription)]:
+                subscriptions[api.api_id] = found
+    fields = {ENGINE_CREDENTIALS: keys, ENGINE_SUBSCRIPTIONS: subscriptions}
+    return {name: msgspec.json.encode(value, order="deterministic").decode() for name, value in fields.items() if value}
 
 
-def needs_engine(api: Api, gateway: Gateway) -> bool:
+def needs_engine(api: Api, plans: Planner) -> bool:
     """Whether any route of an API goes through the engine."""
-    return any(_plan(route, gateway).engine for route in api.routes)
+    return any(plans.plan(route).engine for route in api.routes)
 
 
 def _packed(message: Message) -> any_pb2.Any:

@@ -9,13 +9,13 @@ from envoy.config.route.v3 import route_components_pb2 as proto
 from envoy.config.route.v3 import route_pb2
 
 from gatewright.envoy.filter_configuration import place
-from gatewright.envoy.policies import ENGINE_CREDENTIALS, ENGINE_FILTER, engine_credentials, scope_config
+from gatewright.envoy.policies import ENGINE_FILTER, engine_data, planner, scope_config
 from gatewright.envoy.private_headers import NOT_TO_UPSTREAMS
 from gatewright.envoy.route_tree import fill
 from gatewright.envoy.routes import render_route
 from gatewright.envoy.virtual_hosts import HostPlan
 from gatewright.model.api import Api
-from gatewright.model.credentials import ApiKeyCredential
+from gatewright.model.credentials import Credential
 from gatewright.model.gateway import Gateway
 
 HEALTH_SEGMENT = "_gateway-health"
@@ -27,22 +27,23 @@ def route_configuration(
     plans: Sequence[HostPlan],
     apis: Sequence[Api],
     *,
-    credentials: Mapping[str, Sequence[ApiKeyCredential]],
+    credentials: Mapping[str, Sequence[Credential]],
     gateway: Gateway,
     health: bool = False,
 ) -> route_pb2.RouteConfiguration:
     """Everything that one scope, or the whole gateway in the flat form, routes by; with `health`, on every host."""
-    on, off = scope_config(apis, credentials, gateway)
+    deciding = planner(credentials, gateway)
+    on, off = scope_config(apis, credentials, deciding, gateway)
     configuration = empty_configuration(name)
     for filter_name in sorted(on):
         configuration.typed_per_filter_config[filter_name].CopyFrom(on[filter_name])
-    for_engine = engine_credentials(apis, credentials, gateway)
+    for_engine = engine_data(apis, credentials, deciding)
     if for_engine:
-        configuration.metadata.filter_metadata[ENGINE_FILTER].update({ENGINE_CREDENTIALS: for_engine.decode()})
+        configuration.metadata.filter_metadata[ENGINE_FILTER].update(for_engine)
     reserved = {f"/{HEALTH_SEGMENT}": health_routes()} if health else {}
     for plan in plans:
         host = configuration.virtual_hosts.add(name=plan.domains[0], domains=plan.domains)
-        placed = place(plan.routes, gateway, off)
+        placed = place(plan.routes, deciding, gateway, off)
         for filter_name in sorted(placed.shared):
             host.typed_per_filter_config[filter_name].CopyFrom(placed.shared[filter_name])
         pairs = zip(plan.routes, placed.own, strict=True)

@@ -17,7 +17,7 @@ from gatewright.envoy.route_configuration import (
 )
 from gatewright.envoy.virtual_hosts import plan_hosts
 from gatewright.model.api import Api
-from gatewright.model.credentials import ApiKeyCredential
+from gatewright.model.credentials import Credential
 from gatewright.model.gateway import Gateway
 from gatewright.model.routes import Route
 
@@ -41,7 +41,7 @@ def render_scope(
     segment: str,
     apis: Sequence[Api],
     *,
-    credentials: Mapping[str, Sequence[ApiKeyCredential]],
+    credentials: Mapping[str, Sequence[Credential]],
     gateway: Gateway,
 ) -> list[Resource]:
     """The resource of one scope, or nothing when no API has a route in it."""

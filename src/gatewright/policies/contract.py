@@ -8,9 +8,11 @@ import msgspec
 from google.protobuf.message import Message
 
 from gatewright.artifacts.policies import PolicyDefinition
-from gatewright.model.credentials import ApiKeyCredential
+from gatewright.model.credentials import ApiKeyCredential, Credential
 from gatewright.model.gateway import Gateway
 from gatewright.model.routes import PolicyUse, Route
+from gatewright.model.subscriptions import Subscription
+from gatewright.policies.counters import FixedWindows
 
 
 class ApiInfo(msgspec.Struct, frozen=True):
@@ -34,18 +36,32 @@ class AuthContext(msgspec.Struct, frozen=True):
 
 
 class RequestHeaders(msgspec.Struct, frozen=True):
-    """A request as the client sent it. Header names are lower case; every name holds all its values in order."""
+    """A request as the client sent it. Header names are lower case; every name holds all its values in order.
+
+    `metadata` is what earlier policies of the chain have left for later ones, `changed` what they have made of headers
+    (None: removed).
+    """
 
     api: ApiInfo
     method: str
     path: str
     headers: Mapping[str, Sequence[str]]
     auth: AuthContext | None = None
+    metadata: Mapping[str, str] = {}
+    changed: Mapping[str, str | None] = {}
 
     def first(self, name: str) -> str | None:
-        """First value of a header, None when it is absent."""
+        """First value of a header as the client sent it, None when it is absent."""
         values = self.headers.get(name.lower())
         return values[0] if values else None
+
+    def current(self, name: str) -> Sequence[str]:
+        """Values of a header as the upstream would see it now."""
+        lower = name.lower()
+        if lower in self.changed:
+            value = self.changed[lower]
+            return () if value is None else (value,)
+        return self.headers.get(lower, ())
 
 
 class Continue(msgspec.Struct, frozen=True):
@@ -73,15 +89,24 @@ class CredentialStore(Protocol):
     """Look-up of credentials by hash; the engine keeps it up to date."""
 
     def find(self, api_id: str, key_hash: str) -> ApiKeyCredential | None:
-        """The credential of this API with this hash, None when there is none."""
+        """The key of this API with this hash, None when there is none."""
+        ...
+
+    def subscription(self, api_id: str, token_hash: str) -> Subscription | None:
+        """The active subscription of this API with this hash of its token."""
+        ...
+
+    def subscription_of(self, api_id: str, application: str) -> Subscription | None:
+        """The active subscription of this API that names this application."""
         ...
 
 
 class Services(msgspec.Struct, frozen=True):
-    """What a behaviour may use besides the request."""
+    """What a behaviour may use besides the request. `counters` outlive the chains that count with them."""
 
     credentials: CredentialStore
     api_key_issuer: str = ""
+    counters: FixedWindows = msgspec.field(default_factory=FixedWindows)
 
     def now(self) -> float:
         """Wall clock in Unix seconds."""
@@ -106,6 +131,14 @@ class NativeFilter(msgspec.Struct, frozen=True):
 class NativeForm(Protocol):
     """The same behaviour in Envoy's own filters."""
 
+    def fits(self, use: PolicyUse, chain: Sequence[PolicyUse]) -> bool:
+        """Whether the filters do exactly what the behaviour does, with these parameters at this place of a chain."""
+        ...
+
+    def fits_credentials(self, credentials: Sequence[Credential]) -> bool:
+        """Whether they do so while these are the credentials of the API."""
+        ...
+
     def filters(self, gateway: Gateway) -> Sequence[NativeFilter]:
         """Filters that must stand before the router, in this order."""
         ...
@@ -118,7 +151,7 @@ class NativeForm(Protocol):
         """Configuration of the filters on one route, by filter name."""
         ...
 
-    def scope(self, credentials: Mapping[str, Sequence[ApiKeyCredential]], gateway: Gateway) -> Mapping[str, Message]:
+    def scope(self, credentials: Mapping[str, Sequence[Credential]], gateway: Gateway) -> Mapping[str, Message]:
         """Configuration shared by all routes of a scope that use the policy, by filter name."""
         ...
 

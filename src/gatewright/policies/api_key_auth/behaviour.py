@@ -5,6 +5,7 @@ import hashlib
 import msgspec
 
 from gatewright.model.credentials import ApiKeyCredential
+from gatewright.policies.applications import metadata_of
 from gatewright.policies.contract import AuthContext, Continue, Decision, RequestHeaders, Respond, Services
 
 AUTH_TYPE = "apikey"
@@ -28,10 +29,7 @@ class ApiKeyAuth(msgspec.Struct, frozen=True):
             return _rejection(request)
         return Continue(
             remove_headers=(self.header.lower(),),
-            metadata={
-                "x-wso2-application-id": found.application_id,
-                "x-wso2-application-name": found.application_name,
-            },
+            metadata=metadata_of(found),
             auth=AuthContext(
                 authenticated=True,
                 auth_type=AUTH_TYPE,
