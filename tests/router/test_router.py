@@ -9,7 +9,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from xds_rig import Load, backend, bad_scope, cluster, free_port, get, listener, scope, silent_name_server, slow_cluster
+from xds_rig import (
+    Load,
+    backend,
+    bad_cluster,
+    bad_scope,
+    cluster,
+    free_port,
+    get,
+    listener,
+    scope,
+    silent_name_server,
+    slow_cluster,
+)
 
 from gatewright.router.errors import PortTaken, StateDirectoryTaken, UnusableBinary
 from gatewright.router.router import Router, RouterConfig, Source
@@ -108,6 +120,20 @@ async def test_a_change_reaches_envoy_and_its_words_come_back(site: Site) -> Non
     assert served == ("served", "second")
     assert refused == ("refused", "second")
     assert healed == ("served", "third")
+
+
+async def test_a_refused_cluster_keeps_its_api_at_the_last_good_version(site: Site) -> None:
+    router = await site.serving()
+
+    state = await site.put(bad_cluster("broken"), scope("a", "broken", tag="second"), scope("b", "c", tag="b"))
+    kept = await site.tag(), await site.tag("/b")
+    healed = await site.put(cluster("broken", site.upstream)), await site.put(scope("a", "broken", tag="second"))
+    await until(lambda: not router.status().refused)
+
+    assert state == "refused"
+    assert kept == ("first", "b")
+    assert healed == ("served", "served")
+    assert await site.tag() == "second"
 
 
 async def test_an_api_with_a_slow_name_does_not_delay_the_others(site: Site) -> None:

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Self
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import address_pb2
+from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2, extension_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2, scoped_route_pb2
+from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2
 
-from gatewright.envoy.connection_manager import connection_manager
 from gatewright.envoy.resource import CLUSTER, Resource, packed, resource
-from gatewright.model.gateway import Gateway
-
-GATEWAY = Gateway(listeners=())
 
 
 def free_port() -> int:
@@ -102,8 +102,37 @@ def listener(port: int, *, name: str = "main", shared: bool = False) -> Resource
     message.address.socket_address.port_value = port
     message.enable_reuse_port.value = shared
     chain = message.filter_chains.add().filters.add(name="envoy.filters.network.http_connection_manager")
-    chain.typed_config.CopyFrom(packed(connection_manager(GATEWAY, "scoped")))
+    chain.typed_config.CopyFrom(packed(_connection_manager()))
     return resource(message)
+
+
+def _connection_manager() -> hcm_pb2.HttpConnectionManager:
+    """Routes in scopes over ADS; the key is the first segment of the path."""
+    over_ads = config_source_pb2.ConfigSource(
+        ads=config_source_pb2.AggregatedConfigSource(), resource_api_version=config_source_pb2.V3
+    )
+    over_ads.initial_fetch_timeout.FromSeconds(0)
+    builder = hcm_pb2.ScopedRoutes.ScopeKeyBuilder
+    extractor = builder.FragmentBuilder.HeaderValueExtractor(name="x-scope", element_separator="/", index=1)
+    path = base_pb2.HeaderValueOption(
+        header=base_pb2.HeaderValue(key="x-scope", value="%PATH(NQ:PATH)%"),
+        append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+    mutation = header_mutation_pb2.HeaderMutation(mutations=[mutation_rules_pb2.HeaderMutation(append=path)])
+    early = extension_pb2.TypedExtensionConfig(
+        name="envoy.http.early_header_mutation.header_mutation", typed_config=packed(mutation)
+    )
+    return hcm_pb2.HttpConnectionManager(
+        stat_prefix="http",
+        early_header_mutation_extensions=[early],
+        scoped_routes=hcm_pb2.ScopedRoutes(
+            name="apis",
+            scope_key_builder=builder(fragments=[builder.FragmentBuilder(header_value_extractor=extractor)]),
+            rds_config_source=over_ads,
+            scoped_rds=hcm_pb2.ScopedRds(scoped_rds_config_source=over_ads),
+        ),
+        http_filters=[hcm_pb2.HttpFilter(name="envoy.filters.http.router", typed_config=packed(router_pb2.Router()))],
+    )
 
 
 def clusters(*resources: Resource) -> list[str]:

@@ -2,12 +2,12 @@
 
 from envoy.config.listener.v3 import listener_pb2
 from xds_client import Client, Request, cluster, scope
-from xds_rig import GATEWAY
 
 from gatewright.envoy.connection_manager import connection_manager
 from gatewright.envoy.flat import FLAT_NAME
 from gatewright.envoy.forms import Form
 from gatewright.envoy.resource import CLUSTER, LISTENER, ROUTES, SCOPE, Resource, packed, resource
+from gatewright.model.gateway import Gateway
 from gatewright.xds.limits import Limits
 from gatewright.xds.outcomes import Accepted
 from gatewright.xds.snapshot import Snapshot
@@ -17,7 +17,7 @@ from gatewright.xds.stream import Stream
 def listener(form: Form) -> Resource:
     message = listener_pb2.Listener(name="main")
     chain = message.filter_chains.add().filters.add(name="envoy.filters.network.http_connection_manager")
-    chain.typed_config.CopyFrom(packed(connection_manager(GATEWAY, form)))
+    chain.typed_config.CopyFrom(packed(connection_manager(Gateway(listeners=()), form)))
     return resource(message)
 
 

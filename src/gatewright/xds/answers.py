@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from gatewright.envoy.resource import CLUSTER, LISTENER
 from gatewright.xds.blame import named, transient
 from gatewright.xds.cluster_use import ClusterUse
+from gatewright.xds.gates import Shut
 from gatewright.xds.keys import ResourceKey
 from gatewright.xds.limits import Limits
 from gatewright.xds.outcomes import MAX_REASON, Accepted, Outcome, Refused
@@ -27,11 +28,12 @@ class Answers:
         self.retries: set[ResourceKey] = set()
         self.listeners_changed_at = float("-inf")
 
-    def blocked(self, sub: Subscription, name: str, version: str, why: str) -> None:
+    def blocked(self, sub: Subscription, name: str, version: str, shut: Shut) -> None:
         """A resource is not even sent, because something it needs was refused."""
         sub.blocked[name] = None
         sub.waiting_since.pop(name, None)
-        self.outcomes.append(Refused((sub.type_url, name), version, why[:MAX_REASON]))
+        reason = (shut.why or "")[:MAX_REASON]
+        self.outcomes.append(Refused((sub.type_url, name), version, reason, (CLUSTER, shut.cluster)))
 
     def still_refused(self, sub: Subscription, name: str, refusal: Refusal) -> None:
         """The snapshot holds a version that the router has refused before: say so again, do not send it again."""

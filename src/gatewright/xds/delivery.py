@@ -101,6 +101,7 @@ class Delivery:
         self._clock = clock or (lambda: datetime.now(UTC))
         self._routers: dict[str, _Router] = {}
         self._waiters: dict[ResourceKey, set[_Waiter]] = {}
+        snapshot.subscribe(self._changed)
 
     # -- what servers and relays say -------------------------------------------------------------------------------
 
@@ -194,6 +195,13 @@ class Delivery:
         return found
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _changed(self, keys: tuple[ResourceKey, ...]) -> None:
+        """What was refused only because of something that is different now is open again."""
+        changed = frozenset(keys)
+        for router in self._routers.values():
+            for refused in [r for r in router.refused.values() if r.cause in changed]:
+                del router.refused[refused.key]
 
     def _accepted(self, state: _Router, outcome: Accepted) -> None:
         ANSWERS.labels(status="ack").inc()

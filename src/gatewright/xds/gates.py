@@ -18,9 +18,10 @@ from gatewright.xds.subscription import Subscription
 
 
 class Shut(msgspec.Struct, frozen=True):
-    """The gate is shut: for now (`why` is None), or until something needed is mended."""
+    """The gate is shut: for now (`why` is None), or until `cluster` is mended."""
 
     why: str | None = None
+    cluster: str = ""
 
 
 _NOT_YET = Shut()
@@ -74,7 +75,7 @@ class Gates:
         for cluster in self._snapshot.needs((sub.type_url, name)):
             wait, why = self._cluster(cluster)
             if why is not None:
-                return Shut(f"its cluster {cluster} was refused: {why}")
+                return Shut(f"its cluster {cluster} was refused: {why}", cluster)
             patience = max(patience, min(wait, self._limits.warm_wait_s) if first else wait)
         if not patience:
             sub.waiting_since.pop(name, None)
@@ -87,9 +88,10 @@ class Gates:
         if not clusters.started or name in clusters.held:
             return 0.0, None
         resource = self._snapshot.get((CLUSTER, name))
-        if resource is None:
-            return 0.0, None
         refusal = clusters.refused.get(name)
+        if resource is None:
+            # A relay takes a refused cluster out of its snapshot; one that was never there belongs to the bootstrap.
+            return 0.0, refusal.reason if refusal is not None else None
         if refusal is not None and refusal.version == resource.version:
             return 0.0, refusal.reason
         if name not in clusters.flying or not self._overdue:

@@ -18,11 +18,15 @@ class Accepted(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """The router keeps what it had. `reason` is in Envoy's own words where they exist."""
+    """The router keeps what it had. `reason` is in Envoy's own words where they exist.
+
+    `cause`: the resource that was refused itself, when this one was not even tried without it.
+    """
 
     key: ResourceKey
     version: str
     reason: str
+    cause: ResourceKey | None = None
 
 
 Outcome: TypeAlias = Accepted | Refused

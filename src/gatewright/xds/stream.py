@@ -218,7 +218,7 @@ class Stream:
             return True
         if gate.why is None:
             return None
-        self._answers.blocked(sub, name, resource.version, gate.why)
+        self._answers.blocked(sub, name, resource.version, gate)
         return False
 
     def _next_suspects(self, sub: Subscription) -> list[Resource]:
