@@ -40,6 +40,7 @@ DEADLINE: Final = 50.0
 _LEAST_WAIT: Final = 5.0
 _REMEMBERED: Final = 20_000
 _UNSENT: Final = 10_000
+_Key = tuple[str, str, int]
 _log = get_logger(__name__)
 
 
@@ -61,10 +62,10 @@ class Acknowledger:
         self._send = send
         self._clock = clock
         self._journal = journal
-        self._waits: dict[str, asyncio.Task[None]] = {}
+        self._waits: dict[str, tuple[_Key, asyncio.Task[None]]] = {}
         self._sends: set[asyncio.Task[None]] = set()
         self._unsent: OrderedDict[str, DeploymentAck] = OrderedDict()
-        self._said: OrderedDict[tuple[str, str, int], None] = OrderedDict()
+        self._said: OrderedDict[_Key, None] = OrderedDict()
 
     @property
     def owed(self) -> int:
@@ -76,7 +77,7 @@ class Acknowledger:
         self.forget(event.artifact_id)
         owed = _Owed(event, correlation_id, received)
         task = asyncio.create_task(self._when_served(owed, change), name="deployment-ack")
-        self._waits[event.artifact_id] = task
+        self._waits[event.artifact_id] = (_key(event), task)
         task.add_done_callback(lambda done: self._finished(event.artifact_id, done))
 
     def outcome(
@@ -87,14 +88,15 @@ class Acknowledger:
 
     def said(self, event: DeploymentEvent) -> bool:
         """Whether this very deployment has been answered, or is about to be, since the process started."""
-        return _key(event) in self._said or event.artifact_id in self._waits
+        wait = self._waits.get(event.artifact_id)
+        return _key(event) in self._said or (wait is not None and wait[0] == _key(event))
 
     def forget(self, artifact_id: str) -> None:
         """Nothing more is to be said of what was deployed so far: something newer came, or it was deleted."""
         self._unsent.pop(artifact_id, None)
-        task = self._waits.pop(artifact_id, None)
-        if task is not None:
-            task.cancel()
+        wait = self._waits.pop(artifact_id, None)
+        if wait is not None:
+            wait[1].cancel()
 
     def resend(self) -> None:
         """There is a connection again: send what is left."""
@@ -104,7 +106,7 @@ class Acknowledger:
 
     async def stop(self) -> None:
         """End all waits; nothing is sent any more."""
-        tasks = [*self._waits.values(), *self._sends]
+        tasks = [*(task for _, task in self._waits.values()), *self._sends]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -154,7 +156,8 @@ class Acknowledger:
             self._unsent.popitem(last=False)
 
     def _finished(self, artifact_id: str, task: asyncio.Task[None]) -> None:
-        if self._waits.get(artifact_id) is task:
+        wait = self._waits.get(artifact_id)
+        if wait is not None and wait[1] is task:
             del self._waits[artifact_id]
         if not task.cancelled() and task.exception() is not None:
             _log.error("an acknowledgement was lost", error=repr(task.exception()))
@@ -197,6 +200,6 @@ def _ack(event: DeploymentEvent, error_code: str) -> DeploymentAck:
     )
 
 
-def _key(event: DeploymentEvent) -> tuple[str, str, int]:
+def _key(event: DeploymentEvent) -> _Key:
     performed = event.performed_at
     return event.artifact_id, event.deployment_id, performed.unix_ms if performed is not None else 0

@@ -89,6 +89,7 @@ class ControlPlane:
         self._random = random
         self._manifest = manifest(catalogue, version)
         self._credentials = Credentials(token or (lambda: settings.controller.controlplane.token))
+        self._token_may_come = token is not None
         self._journal = Journal()
         self._rest = Rest(self._config.host, self._credentials)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,6 +99,7 @@ class ControlPlane:
         self._connection: Connection | None = None
         self._linked: Linked | None = None
         self._connects = 0
+        self._mode = "unknown"
         self._last_error: LastError | None = None
         self._next_attempt: datetime | None = None
         self._manifest_error = ""
@@ -133,7 +135,7 @@ class ControlPlane:
             _log.info("no control plane is configured", advice=_NOT_CONFIGURED)
             return
         await self._credentials.read()
-        if not self._credentials.token:
+        if not self._credentials.token and not self._token_may_come:
             _log.warning("there is no registration token: the gateway does not connect", advice=_NOT_CONFIGURED)
             return
         if not self._config.verify:
@@ -199,7 +201,7 @@ class ControlPlane:
             state=self._state.value,
             since=self._since,
             host=self._config.host,
-            mode=("on_prem" if self._on_prem else "cloud") if linked or self._on_prem else "unknown",
+            mode="on_prem" if self._on_prem else self._mode,
             gateway_id=linked.gateway_id if linked else "",
             connection_id=linked.connection_id if linked else "",
             attempts=link.attempt if link is not None else 0,
@@ -230,7 +232,7 @@ class ControlPlane:
         self._connects += 1
         if self._connects > 1:
             metrics.RECONNECTIONS.inc()
-        mode = "on_prem" if linked.path else "cloud"
+        self._mode = mode = "on_prem" if linked.path else "cloud"
         self._journal.add(Entry(at=self._clock(), what="link", outcome="connected", subject=linked.connection_id))
         _log.info("connected to the control plane", host=self._config.host, mode=mode, gateway_id=linked.gateway_id)
         end = self._connection.certificate_end if self._connection else None

@@ -20,7 +20,10 @@ class LastError(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class LinkStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The link now. `mode`: cloud, on_prem or unknown. `waiting`: events in queues; `acks_owed`: not answered yet."""
+    """The link now. `mode`: cloud, on_prem or unknown.
+
+    `waiting` events are in queues, `acks_owed` not answered yet, `pushes_pending` not delivered yet.
+    """
 
     configured: bool
     state: str

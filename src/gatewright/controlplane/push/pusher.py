@@ -22,9 +22,8 @@ from gatewright.deployment.ids import Clock
 from gatewright.deployment.results import OUTBOX_DELETE, OUTBOX_TARGET, deleted_artifact
 from gatewright.observability.logging import get_logger
 from gatewright.store import StoreUnavailable
-from gatewright.store.errors import KeyFileError
 from gatewright.store.rows import ArtifactRow, OutboxRow
-from gatewright.wire.imports import ImportEntry, ImportOutcome
+from gatewright.wire.imports import ImportEntry, ImportOutcome, push_rank
 
 ATTEMPTS: Final = 5
 """Failed attempts after which the artifact's status says `failed`."""
@@ -41,6 +40,7 @@ _PAUSE: Final = 30.0
 _GATHER: Final = 0.02
 
 _MANY: Final = 10_000
+_FOR_EVER: Final = timedelta(days=3650)
 _log = get_logger(__name__)
 
 
@@ -88,19 +88,20 @@ class Pusher:
             self._deployments.outbox_changed.clear()
             self._incomplete = False
             try:
-                wait = await self._send(await (self._all() if everything else self._due()))
+                await self._send(await (self._all() if everything else self._due()))
                 everything = self._incomplete
+                patience = await self._patience()
             except StoreUnavailable as problem:
                 _log.error("what has to be sent cannot be read", error=str(problem))
-                wait = _PAUSE
+                patience = _PAUSE
             except Exception as error:  # noqa: BLE001 - a fault about one artifact must not end the push of all others
                 _log.error("artifacts could not be sent", exc_info=error)
-                wait = _PAUSE
+                patience = _PAUSE
             failures = failures + 1 if everything else 0
             if everything:
                 await asyncio.sleep(_backoff(failures))
             else:
-                await self._news(_PAUSE if wait is None else min(wait, _PAUSE))
+                await self._news(min(patience, _PAUSE))
 
     async def _news(self, patience: float) -> None:
         """Until something was written, at most `patience` seconds; what is written together is sent together."""
@@ -111,7 +112,7 @@ class Pusher:
 
     async def _all(self) -> list[_Item]:
         """Every artifact that was made here, and the deletions that wait."""
-        queued = {row.entity_id: row for row in await self._queue(later=True)}
+        queued = {row.entity_id: row for row in await self._queue()}
         rows = [row for row in await self._deployments.list() if row.origin == "gateway_api"]
         items = [_Item(row, False, queued.get(row.uuid)) for row in ranked(rows)]
         here = {row.uuid for row in rows}
@@ -119,21 +120,29 @@ class Pusher:
 
     async def _due(self) -> list[_Item]:
         """What the outbox holds that may be tried now."""
+        now = self._clock()
         items: list[_Item] = []
-        for row in await self._queue(later=False):
-            artifact = await self._deployments.get_by_id(row.entity_id)
-            found = self._of(row, artifact)
+        for row in await self._queue():
+            if row.not_before is not None and row.not_before > now:
+                continue
+            found = self._of(row, await self._deployments.get_by_id(row.entity_id))
             if not found:
                 await self._deployments.outbox_done(row.id)
             items += found
-        return sorted(items, key=lambda item: item.artifact.kind != "LlmProviderTemplate")
+        return sorted(items, key=lambda item: push_rank(item.artifact.kind))
 
-    async def _queue(self, *, later: bool) -> list[OutboxRow]:
-        now = self._clock() + timedelta(days=3650 if later else 0)
-        rows = await self._deployments.outbox_due(OUTBOX_TARGET, now, limit=_MANY)
+    async def _queue(self) -> list[OutboxRow]:
+        """All that waits; notes when the first of it may be tried again."""
+        rows = await self._deployments.outbox_due(OUTBOX_TARGET, self._clock() + _FOR_EVER, limit=_MANY)
         self.pending = len(rows)
         metrics.PENDING.set(self.pending)
         return rows
+
+    async def _patience(self) -> float:
+        """Seconds until something in the outbox may be tried again, at most `_PAUSE`."""
+        now = self._clock()
+        later = [row.not_before for row in await self._queue() if row.not_before is not None]
+        return max(0.0, min(((moment - now).total_seconds() for moment in later), default=_PAUSE))
 
     def _of(self, row: OutboxRow, artifact: ArtifactRow | None) -> list[_Item]:
         if row.action == OUTBOX_DELETE:
@@ -145,34 +154,27 @@ class Pusher:
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
-    async def _send(self, items: Sequence[_Item]) -> float | None:
-        """Send in chunks; seconds until the first of them may be tried again, None when all is done."""
-        waits: list[float] = []
+    async def _send(self, items: Sequence[_Item]) -> None:
+        """Send in chunks, and note every outcome."""
         sendable: list[tuple[_Item, ImportEntry]] = []
         for item in items:
-            made = self._entry(item)
+            made = import_entry(item.artifact, deleted=item.deleted)
             if isinstance(made, Unsendable):
                 await self._unsendable(item, made)
             else:
                 sendable.append((item, made))
         for chunk in _chunks(sendable):
-            waits += await self._call(chunk)
-        return min(waits) if waits else None
+            await self._call(chunk)
 
-    async def _call(self, chunk: list[tuple[_Item, ImportEntry]]) -> list[float]:
+    async def _call(self, chunk: list[tuple[_Item, ImportEntry]]) -> None:
         answer = await self._rest.import_artifacts([made for _, made in chunk])
         if isinstance(answer, CallFailed) and not answer.temporary and len(chunk) > 1:
             # One of them may be what the control plane cannot take: the others must not suffer for it.
-            return [wait for pair in chunk for wait in await self._call([pair])]
-        waits = [await self._answered(item, answer) for item, _ in chunk]
-        return [wait for wait in waits if wait is not None]
-
-    def _entry(self, item: _Item) -> ImportEntry | Unsendable:
-        """As its author wrote it, credentials in plain form: the control plane deploys it to other gateways."""
-        try:
-            return import_entry(self._deployments.with_credentials(item.artifact), deleted=item.deleted)
-        except KeyFileError as problem:
-            return Unsendable(str(problem))
+            for pair in chunk:
+                await self._call([pair])
+            return
+        for item, _ in chunk:
+            await self._answered(item, answer)
 
     async def _unsendable(self, item: _Item, made: Unsendable) -> None:
         """Nothing will change before the artifact does."""
@@ -180,34 +182,31 @@ class Pusher:
         await self._done(item)
         self._note(item, "failed", made.reason)
 
-    async def _answered(self, item: _Item, answer: dict[str, ImportOutcome] | CallFailed) -> float | None:
+    async def _answered(self, item: _Item, answer: dict[str, ImportOutcome] | CallFailed) -> None:
         if isinstance(answer, CallFailed):
             self._incomplete = self._incomplete or (item.queued is None and answer.temporary)
-            return await self._again(item, str(answer), told=False)
+            await self._again(item, str(answer), told=False)
+            return
         result = answer.get(item.artifact.uuid)
         if result is None:
-            if item.queued is None:
-                return None
-            return await self._again(item, "the control plane's answer does not mention the artifact", told=False)
-        if result.error:
-            return await self._again(item, result.error, told=True)
-        await self._mark(item, "success", result.id or None, None)
-        await self._done(item)
-        self._note(item, "success", "")
-        return None
+            await self._again(item, "the control plane's answer does not mention the artifact", told=False)
+        elif result.error:
+            await self._again(item, result.error, told=True)
+        else:
+            await self._mark(item, "success", result.id or None, None)
+            await self._done(item)
+            self._note(item, "success", "")
 
-    async def _again(self, item: _Item, error: str, *, told: bool) -> float | None:
+    async def _again(self, item: _Item, error: str, *, told: bool) -> None:
         """Count the attempt and wait. `told`: the control plane itself refused this artifact."""
         row = item.queued
         attempts = (row.attempts if row is not None else 0) + 1
         if told or (row is not None and attempts >= ATTEMPTS):
             await self._mark(item, "failed", None, error)
         self._note(item, "failed", error)
-        if row is None:
-            return None
-        wait = _backoff(attempts)
-        await self._deployments.outbox_retry(row.id, self._clock() + timedelta(seconds=wait), error)
-        return wait
+        if row is not None:
+            later = self._clock() + timedelta(seconds=_backoff(attempts))
+            await self._deployments.outbox_retry(row.id, later, error)
 
     async def _done(self, item: _Item) -> None:
         if item.queued is not None:

@@ -46,9 +46,11 @@ class ApiKeyStep:
         counts: Counter[str] = Counter()
         errors: list[str] = []
         withheld = 0
+        # Read before the lists, so that a key that arrives meanwhile does not look superfluous.
+        artifacts = await self._tools.deployments.list()
+        keys = await self._tools.deployments.active_keys()
         for kind in (ArtifactKind.REST_API,) if circumstances.on_prem else KEY_SYNC_ORDER:
-            # Read before the list, so that a key that arrives meanwhile does not look superfluous.
-            known = await self._known(kind)
+            known = _Known([row for row in artifacts if row.kind == kind.value], keys)
             listed = await self._tools.rest.api_keys(kind, self._issuer)
             if isinstance(listed, CallFailed):
                 errors.append(str(listed))
@@ -57,10 +59,6 @@ class ApiKeyStep:
                 kind, known, listed, started=circumstances.started, counts=counts, errors=errors
             )
         return StepReport(name="apiKeys", counts=dict(counts), errors=tuple(errors[:_MOST_ERRORS]), withheld=withheld)
-
-    async def _known(self, kind: ArtifactKind) -> "_Known":
-        artifacts = await self._tools.deployments.list(kind.value)
-        return _Known(artifacts, await self._tools.deployments.active_keys())
 
     async def _one_kind(
         self,
