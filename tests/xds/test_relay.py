@@ -174,6 +174,80 @@ async def test_without_disk_and_controller_a_relay_answers_nothing(relay: Relay)
     assert not relay.snapshot.loaded
 
 
+def crash(envoy: Envoy, relay: Relay) -> Envoy:
+    envoy.disconnect()
+    relay.envoy_crashed("killed by SIGSEGV")
+    return connected(relay)
+
+
+async def test_a_version_that_crashes_envoy_is_found_and_put_aside(relay: Relay) -> None:
+    envoy = connected(relay)
+    start = [cluster("c"), listener("l"), scope("a", ["c"])]
+    relay.absorb(start, [])
+    envoy.accept_all()
+    poison, fine, new = scope("a", ["c"], "poison"), scope("b", ["c"]), cluster("n")
+    relay.absorb([poison, fine, new], [])
+
+    envoy = crash(envoy, relay)
+    first = set(relay.snapshot)
+    envoy.accept_all()
+    on_trial = relay.snapshot.get((SCOPE, "a"))
+    envoy = crash(envoy, relay)
+    envoy.accept_all()
+    envoy.accept_all()
+
+    assert first == {*start, new}
+    assert on_trial == poison
+    assert set(relay.snapshot) == {*start, new, fine}
+    assert [(r.key, r.reason) for r in relay.refusals()] == [
+        ((SCOPE, "a"), "Envoy crashed when it was given this version: killed by SIGSEGV")
+    ]
+    assert relay.versions(SCOPE) == {"a": poison.version, "b": fine.version}
+
+
+async def test_a_cluster_that_crashes_envoy_is_found_when_nothing_else_is_left(relay: Relay) -> None:
+    envoy = connected(relay)
+    poison = cluster("c")
+    relay.absorb([poison], [])
+
+    envoy = crash(envoy, relay)
+    on_trial = relay.snapshot.get((CLUSTER, "c"))
+    crash(envoy, relay)
+
+    assert on_trial == poison
+    assert relay.snapshot.get((CLUSTER, "c")) is None
+    assert [r.key for r in relay.refusals()] == [(CLUSTER, "c")]
+
+
+async def test_a_crash_with_nothing_new_on_offer_blames_nobody(relay: Relay) -> None:
+    envoy = connected(relay)
+    resources = [cluster("c"), scope("a", ["c"])]
+    relay.absorb(resources, [])
+    envoy.accept_all()
+
+    crash(envoy, relay)
+
+    assert set(relay.snapshot) == set(resources)
+    assert relay.refusals() == []
+
+
+async def test_what_waits_on_probation_follows_the_controller(relay: Relay) -> None:
+    envoy = connected(relay)
+    relay.absorb([cluster("c"), listener("l")], [])
+    envoy.accept_all()
+    relay.absorb([scope("a", ["c"]), scope("b", ["c"]), scope("d", ["c"])], [])
+    envoy.disconnect()
+    relay.envoy_crashed("killed by SIGABRT")
+    newer = scope("b", ["c"], "newer")
+
+    relay.absorb([newer], [(SCOPE, "d")])
+    envoy = connected(relay)
+    for _ in range(4):
+        envoy.accept_all()
+
+    assert set(relay.snapshot.of_type(SCOPE).values()) == {scope("a", ["c"]), newer}
+
+
 class Controller:
     """The far side of a link."""
 

@@ -6,6 +6,7 @@ not take that back; an Envoy that ends does.
 
 import asyncio
 import os
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,9 @@ from gatewright.xds.snapshot import Snapshot
 LIVE_POLL_S: Final = 0.02
 DRAIN_POLL_S: Final = 0.1
 LAST_REQUESTS_S: Final = 0.5
+CRASHES: Final = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
+"""Ends that a resource can be the cause of. Out of memory (SIGKILL) is none of them."""
+
 ACCESS_LOG_FLUSH_MS: Final = 1000
 
 Reason: TypeAlias = Literal["ready", "stopped", "starting", "restarting", "no_configuration", "listener_refused"]
@@ -262,6 +266,13 @@ class Router:
             if self._waiting_for_live is not None:
                 self._waiting_for_live.cancel()
                 self._waiting_for_live = None
+            self._tell_of_crash(self._supervisor)
+
+    def _tell_of_crash(self, supervisor: Supervisor) -> None:
+        ended = supervisor.last_exit
+        crashed = supervisor.state == "waiting" and ended is not None and -ended.status in CRASHES
+        if crashed and ended is not None and self._relay is not None:
+            self._relay.envoy_crashed(ended.reason)
 
     def _on_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:

@@ -19,6 +19,7 @@ from gatewright.xds.disk import LastGood
 from gatewright.xds.keys import USERS_OF_CLUSTERS, WILDCARD_TYPES, ResourceKey, key_of
 from gatewright.xds.limits import Limits
 from gatewright.xds.outcomes import Accepted, Node, Outcome, Refused, Report
+from gatewright.xds.probation import Probation
 from gatewright.xds.server import AdsServer, ClusterProbe
 from gatewright.xds.snapshot import Snapshot
 
@@ -51,6 +52,7 @@ class Relay:
         self._shelf: dict[ResourceKey, Shelved] = {}
         self._doomed: set[str] = set()
         self._use = ClusterUse()
+        self._probation = Probation()
 
     async def start(self, socket: Path) -> None:
         """Load what an earlier run left, and serve Envoy on a Unix socket."""
@@ -79,6 +81,8 @@ class Relay:
             if shelved is not None and shelved.resource.version == resource.version:
                 continue
             self._shelf.pop(key, None)
+            if self._probation.replaced(resource):
+                continue
             if key[0] == CLUSTER:
                 self._doomed.discard(key[1])
             self._keep_good(key, resource)
@@ -87,11 +91,13 @@ class Relay:
         gone = []
         for key in remove:
             self._shelf.pop(key, None)
+            self._probation.removed(key)
             if key[0] == CLUSTER and not self._use.free(key[1]):
                 self._doomed.add(key[1])
             else:
                 gone.append(key)
         self._apply([*fresh, *retried], gone)
+        self._next_trial()
 
     def synced(self) -> None:
         """The controller has sent everything it has."""
@@ -105,6 +111,7 @@ class Relay:
         if type_url == CLUSTER:
             for name in self._doomed:
                 held.pop(name, None)
+        held.update(self._probation.versions(type_url))
         held.update({key[1]: shelved.resource.version for key, shelved in self._shelf.items() if key[0] == type_url})
         return held
 
@@ -131,6 +138,7 @@ class Relay:
         self._envoy = router
         self._has.clear()
         self._tell(self.full_report())
+        self._next_trial()
 
     def disconnected(self, router: str) -> None:
         """Envoy has gone."""
@@ -144,15 +152,38 @@ class Relay:
         if router != self._envoy:
             return
         for outcome in outcomes:
+            self._probation.heard(outcome.key)
             if isinstance(outcome, Refused):
                 self._refused(outcome)
             else:
                 self._accepted(outcome)
         self._remove_doomed()
+        self._next_trial()
         self._last_good.changed()
         self._tell(Report(envoy=True, outcomes=tuple(outcomes)))
         if self.on_outcomes is not None:
             self.on_outcomes(outcomes)
+
+    def envoy_crashed(self, reason: str) -> None:
+        """Envoy has ended by itself: nothing that it had not accepted yet is offered to the next one unwatched."""
+        culprit = self._probation.convicted()
+        if culprit is not None:
+            words = f"Envoy crashed when it was given this version: {reason}"
+            refused = Refused(key_of(culprit), culprit.version, words)
+            self._refused(refused)
+            self._tell(Report(envoy=self.envoy_connected, outcomes=(refused,)))
+            return
+        unproved = [r for r in self.snapshot if self._proved.get(key_of(r)) != r.version]
+        # Clusters have no proof while answers about them are withheld; only when nothing else is left they are suspect.
+        suspects = [r for r in unproved if r.type_url != CLUSTER and r.type_url in WILDCARD_TYPES] or [
+            r for r in unproved if r.type_url == CLUSTER
+        ]
+        if not suspects:
+            return
+        _log.warning("Envoy crashed; what it had not accepted yet is tried one by one", resources=len(suspects))
+        good = {key: self._good.pop(key) for key in map(key_of, suspects) if key in self._good}
+        self._probation.begin(suspects)
+        self._apply(list(good.values()), [key for key in map(key_of, suspects) if key not in good])
 
     def reported(self, router: str, report: Report) -> None:
         """No relay connects to a relay."""
@@ -212,6 +243,19 @@ class Relay:
             self._apply([good], ())
         else:
             self._apply((), [outcome.key])
+
+    def _next_trial(self) -> None:
+        """Offer the next version on probation when Envoy has taken everything else."""
+        if not self._probation or self._envoy is None or not self._caught_up():
+            return
+        resource = self._probation.next()
+        if resource is not None:
+            self._keep_good(key_of(resource), resource)
+            self._apply([resource], [])
+
+    def _caught_up(self) -> bool:
+        offered = (r for t in WILDCARD_TYPES - {CLUSTER} for r in self.snapshot.of_type(t).values())
+        return all(self._has.get(key_of(resource)) == resource.version for resource in offered)
 
     def _keep_good(self, key: ResourceKey, newer: Resource) -> None:
         current = self.snapshot.get(key)
