@@ -20,6 +20,8 @@ from gatewright.management.mux import Mux
 from gatewright.management.ports import HttpServer, bind
 from gatewright.management.rest_apis import RestApis
 from gatewright.management.serving import Serving
+from gatewright.management.subscription_plans import SubscriptionPlans
+from gatewright.management.subscriptions import Subscriptions
 from gatewright.model.gateway import Gateway, Listener
 from gatewright.store import open_store
 
@@ -74,6 +76,8 @@ def operations(deployments):
     return [
         *RestApis(deployments).operations(),
         *ApiKeys(deployments, kind="RestApi", collection="rest-apis").operations(),
+        *SubscriptionPlans(deployments).operations(),
+        *Subscriptions(deployments).operations(),
         *Serving(deployments).operations(),
     ]
 

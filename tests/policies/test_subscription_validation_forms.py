@@ -1,4 +1,4 @@
-"""subscription-validation in real Envoy: the same cases against the native form and the engine, and what only one does."""
+"""subscription-validation in real Envoy: the same cases against both forms, and what only the engine does."""
 
 import asyncio
 import hashlib
@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 import pytest_asyncio
+from envoy.config.route.v3 import scoped_route_pb2
 from google.protobuf.json_format import MessageToDict
 
 from gatewright.artifacts.restapi import RestApi
@@ -470,8 +471,6 @@ async def test_the_engine_is_told_of_those_only_who_need_it():
         api = RestApi.from_document(text)
         site.apply(api_id, compile_restapi(api, api_id=api_id, gateway=model, catalogue=installed().catalogue))
     scope = next(one for one in render_all(site, credentials=CREDENTIALS, gateway=model) if one.name == "/site")
-    from envoy.config.route.v3 import scoped_route_pb2
-
     routes = scoped_route_pb2.ScopedRouteConfiguration.FromString(scope.body).route_configuration
     fields = MessageToDict(routes.metadata)["filterMetadata"][ENGINE_FILTER]
     assert list(json.loads(fields["subscriptions"])) == ["api-5"]

@@ -32,6 +32,8 @@ from gatewright.management.mux import Mux
 from gatewright.management.ports import HttpServer, bind
 from gatewright.management.rest_apis import RestApis
 from gatewright.management.serving import Serving
+from gatewright.management.subscription_plans import SubscriptionPlans
+from gatewright.management.subscriptions import Subscriptions
 from gatewright.management.users import authenticator_of, needs_administrator
 from gatewright.observability.logging import get_logger
 from gatewright.policies.registry import installed
@@ -182,6 +184,8 @@ class Controller:
             *ApiKeys(deployments, kind="RestApi", collection="rest-apis").operations(),
             *ApiKeys(deployments, kind="LlmProvider", collection="llm-providers").operations(),
             *ApiKeys(deployments, kind="LlmProxy", collection="llm-proxies").operations(),
+            *SubscriptionPlans(deployments).operations(),
+            *Subscriptions(deployments).operations(),
             *Serving(deployments).operations(),
         ]
         await self._serve(Mux(MANAGEMENT_BASE, operations, authenticator), management_socket, "management API")
