@@ -111,7 +111,8 @@ class Connection:
         self._closing: set[asyncio.Task[None]] = set()
         self._attempt: asyncio.Task[None] | None = None
         self._socket: ClientConnection | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._armed_for: float | None = None
         self._shown = link.state
         self.certificate_end: datetime | None = None
 
@@ -159,9 +160,11 @@ class Connection:
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         deadline = self._link.deadline
         if self._timer is not None:
-            if self._timer.when() == deadline and not self._timer.cancelled():
+            # The handle itself cannot be asked: uvloop gives one without a time for what is due at once.
+            if self._armed_for == deadline and not self._timer.cancelled():
                 return
             self._timer.cancel()
+        self._armed_for = deadline
         self._timer = None if deadline is None else loop.call_at(deadline, self._tick)
 
     def _tick(self) -> None:
