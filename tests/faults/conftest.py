@@ -1,17 +1,24 @@
-"""Takes over the fixtures of `tests/e2e/fixtures.py`."""
+"""Takes over the fixtures of `tests/e2e/fixtures.py`, and the hostile control plane of the link's tests."""
 
 import importlib.util
 import sys
 from pathlib import Path
 
-_FILE = Path(__file__).parents[1] / "e2e" / "fixtures.py"
+_TESTS = Path(__file__).parents[1]
 
-if "gateway_fixtures" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("gateway_fixtures", _FILE)
-    assert _spec is not None
-    assert _spec.loader is not None
-    sys.modules["gateway_fixtures"] = _module = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(_module)
+
+def _importable(name: str, path: Path) -> None:
+    """Folders of tests are no packages and must not be on the import path."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+
+_importable("gateway_fixtures", _TESTS / "e2e" / "fixtures.py")
+_importable("controlplane_hostile", _TESTS / "controlplane" / "hostile.py")
 
 from gateway_fixtures import (  # noqa: E402 - needs the lines above
     backend,
