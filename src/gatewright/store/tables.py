@@ -226,6 +226,18 @@ application_api_keys = Table(
 )
 Index("idx_app_api_keys_apikey", application_api_keys.c.gateway_id, application_api_keys.c.api_key_id)
 
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("handle", String(255), primary_key=True),
+    Column("display_name", String(255), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("ciphertext", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
 changes = Table(
     "changes",
     metadata,
