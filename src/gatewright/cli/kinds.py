@@ -42,7 +42,8 @@ PROXY: Final = Kind(
     "LlmProxy", "llm-proxies", "proxies", ("llm-proxies", "llm-proxy", "llmproxy", "llmproxies"), "LLM proxies"
 )
 MCP: Final = Kind("Mcp", "mcp-proxies", "mcpProxies", ("mcp-proxies", "mcp-proxy", "mcp", "mcps"), "MCP proxies")
-KINDS: Final = (TEMPLATE, PROVIDER, REST_API, PROXY, MCP)
+SECRET: Final = Kind("Secret", "secrets", "secrets", ("secrets", "secret"), "secrets")
+KINDS: Final = (SECRET, TEMPLATE, PROVIDER, REST_API, PROXY, MCP)
 """What others refer to comes first: documents are applied in this order and deleted in the reverse."""
 NAMES: Final = ", ".join(known.names[0] for known in KINDS) + ", or api-keys."
 """For help texts."""

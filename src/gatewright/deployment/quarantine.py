@@ -20,9 +20,11 @@ from gatewright.deployment.serving import DataPlane, ResourceId, Rolled, Serving
 from gatewright.model.api import Api
 from gatewright.observability.logging import get_logger
 from gatewright.store import Store, StoreUnavailable, last_good
+from gatewright.store.errors import KeyFileError
 
 REFUSED_BY_ROUTER = "REFUSED_BY_ROUTER"
 _AGAIN_S = 1.0
+_SEALED = "sealed"
 _log = get_logger(__name__)
 
 
@@ -54,14 +56,15 @@ class Quarantine:
         """What the store kept over the restart: these versions were good."""
         for uuid, plain in kept.items():
             self._kept.add(uuid)
-            with contextlib.suppress(msgspec.ValidationError):  # made by a release with another model
-                self._placement.good[uuid] = msgspec.convert(plain, Api)
+            # It may have been made by a release with another model, or sealed with a key that is gone.
+            with contextlib.suppress(msgspec.DecodeError, KeyFileError):
+                self._placement.good[uuid] = self._opened(plain)
 
     async def add(self, uuid: str, problem: Rolled) -> None:
         """Keep what serves over a restart, then say so."""
         serving = self._placement.index.get(uuid)
         if serving is not None:
-            model = msgspec.to_builtins(serving)
+            model = self._sealed(serving)
             with contextlib.suppress(StoreUnavailable):
                 await self._store.write(
                     lambda connection: last_good.keep(connection, self._store.gateway_id, uuid, model)
@@ -75,6 +78,18 @@ class Quarantine:
                 resources=self._placement.resources_of(uuid),
             ),
         )
+
+    def _sealed(self, api: Api) -> object:
+        """A model holds the values of the secrets that its document names; without keys there are no secrets."""
+        try:
+            return {_SEALED: self._store.seal(msgspec.json.encode(api).decode())}
+        except KeyFileError:
+            return msgspec.to_builtins(api)
+
+    def _opened(self, kept: Any) -> Api:  # noqa: ANN401 - as it comes from the store
+        if isinstance(kept, dict) and _SEALED in kept:
+            return msgspec.json.decode(self._store.unseal(kept[_SEALED]), type=Api)
+        return msgspec.convert(kept, Api)
 
     def retriable(self) -> list[str]:
         """Artifacts that did not compile: the cause may be gone without a new version (a secret, a policy)."""

@@ -20,6 +20,7 @@ from gatewright.deployment.deployments import Deployments
 from gatewright.deployment.document_rules import document_rules
 from gatewright.deployment.kinds import KindRules, RestApiRules
 from gatewright.deployment.rollout import Rollout
+from gatewright.deployment.secrets import Secrets
 from gatewright.deployment.serving import ServingBoard
 from gatewright.management.admin import Admin, address_guard
 from gatewright.management.api_keys import ApiKeys
@@ -31,6 +32,7 @@ from gatewright.management.metrics import counting, metrics_app
 from gatewright.management.mux import Mux
 from gatewright.management.ports import HttpServer, bind
 from gatewright.management.rest_apis import RestApis
+from gatewright.management.secrets import SecretDocuments
 from gatewright.management.serving import Serving
 from gatewright.management.subscription_plans import SubscriptionPlans
 from gatewright.management.subscriptions import Subscriptions
@@ -98,7 +100,9 @@ class Controller:
         store = await self._open_store()
         gateway = gateway_of(settings, lambda: self_signed(_data_dir(settings) / "listener-certs", datetime.now(UTC)))
         catalogue = installed().catalogue
-        renderer = Renderer(secret=lambda _name: None, environment=_visible_environment())
+        secrets = Secrets(store)
+        await secrets.load()
+        renderer = Renderer(secret=secrets.value, environment=_visible_environment())
         rest_apis = RestApiRules(
             catalogue=catalogue,
             defaults=VhostDefaults(main=gateway.vhosts.main, sandbox=gateway.vhosts.sandbox),
@@ -142,7 +146,7 @@ class Controller:
             loaded=lambda: self.loaded,
             link=link,
         )
-        await self._serve_http(management, store, deployments, overview)
+        await self._serve_http(management, store, deployments, secrets, overview)
         await link.start()
         self._stops.append(link.stop)
 
@@ -170,7 +174,12 @@ class Controller:
         _log.info("xDS is served", address=f"{host}:{port}")
 
     async def _serve_http(
-        self, management_socket: socket.socket, store: Store, deployments: Deployments, overview: Overview
+        self,
+        management_socket: socket.socket,
+        store: Store,
+        deployments: Deployments,
+        secrets: Secrets,
+        overview: Overview,
     ) -> None:
         settings = self._settings
         generated = await generated_administrator(store, self._announce) if needs_administrator(settings) else None
@@ -186,6 +195,7 @@ class Controller:
             *ApiKeys(deployments, kind="LlmProxy", collection="llm-proxies").operations(),
             *SubscriptionPlans(deployments).operations(),
             *Subscriptions(deployments).operations(),
+            *SecretDocuments(secrets).operations(),
             *Serving(deployments).operations(),
         ]
         await self._serve(Mux(MANAGEMENT_BASE, operations, authenticator), management_socket, "management API")
