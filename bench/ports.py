@@ -4,7 +4,7 @@ import random
 import socket
 
 HOST = "127.0.0.1"
-CHOICE = range(10_000, 32_000)
+CHOICE = range(20_000, 32_000)
 """Below the range from which systems take ports of outgoing connections, of which a benchmark makes many."""
 
 _given: set[int] = set()
