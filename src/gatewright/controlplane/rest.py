@@ -37,6 +37,9 @@ _CONNECTIONS: Final = 10
 _KEEP_ALIVE: Final = 90.0
 """Seconds; below the 120 s after which Platform API closes an idle connection."""
 _REDIRECTS: Final = 10
+_GRACE: Final = 1.0
+"""Seconds that calls get when the pool is closed."""
+
 _SMALL: Final = 65_536
 _TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -74,6 +77,7 @@ class Rest:
         self._base = paths.rest_base(host)
         self._context: ssl.SSLContext | None = None
         self._http: httpx2.AsyncClient | None = None
+        self._under_way: set[asyncio.Task[bytes | CallFailed]] = set()
 
     def use_path(self, gateway_path: str) -> None:
         """Calls go below this discovered path from now on; empty: cloud mode."""
@@ -92,8 +96,14 @@ class Rest:
         self._http = httpx2.AsyncClient(verify=context, limits=limits, timeout=self._timeout, headers=headers)
 
     async def close(self) -> None:
-        """Close the pool; calls that are under way fail."""
+        """Close the pool; calls that are under way get a moment, then they fail."""
         client, self._http, self._context = self._http, None, None
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=_GRACE)
+        calls = list(self._under_way)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
         if client is not None:
             await client.aclose()
 
@@ -198,14 +208,38 @@ class Rest:
         success: frozenset[int] = frozenset({200}),
         repeat: bool = False,
     ) -> bytes | CallFailed:
-        """One exchange. `repeat`: a POST that only asks may be sent again on a new connection, as a GET may."""
-        client = self._http
-        if client is None or not self._credentials.usable():
-            return _impossible(what)
-        headers = {"accept": accept, paths.TOKEN_HEADER: self._credentials.token}
+        """One exchange. `repeat`: a POST that only asks may be sent again on a new connection, as a GET may.
+
+        Runs on when the caller is cancelled: a connection that is cut off while it is made would stay open.
+        """
+        headers = {"accept": accept}
         if content is not None:
             headers["content-type"] = content_type
         tries = 2 if method == "GET" or repeat else 1
+        exchange = self._exchange(
+            what, method, path, headers=headers, content=content, limit=limit, success=success, tries=tries
+        )
+        call = asyncio.create_task(exchange)
+        self._under_way.add(call)
+        call.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(call)
+
+    async def _exchange(
+        self,
+        what: str,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str],
+        content: bytes | None,
+        limit: int,
+        success: frozenset[int],
+        tries: int,
+    ) -> bytes | CallFailed:
+        client = self._http
+        if client is None or not self._credentials.usable():
+            return _impossible(what)
+        headers[paths.TOKEN_HEADER] = self._credentials.token
         while True:
             tries -= 1
             try:
