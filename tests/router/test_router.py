@@ -257,6 +257,22 @@ async def test_open_requests_finish_while_the_router_stops(site: Site) -> None:
     server.close()
 
 
+async def test_every_step_of_stopping_is_taken_although_one_fails(site: Site) -> None:
+    class Broken(LocalSource):
+        async def stop(self) -> None:
+            raise RuntimeError("broken")
+
+    router = await site.router(Broken(site.snapshot, site.delivery))
+    pid = router.status().envoy_pid
+
+    with pytest.raises(RuntimeError, match="broken"):
+        await router.stop()
+
+    site.routers.clear()
+    assert pid is None or _ended(pid)
+    await site.router()
+
+
 async def test_a_port_in_use_is_told_before_envoy_is_started(site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

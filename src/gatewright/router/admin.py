@@ -51,7 +51,10 @@ class EnvoyAdmin:
     async def stats(self, pattern: str) -> dict[str, int]:
         """Counters and gauges whose names match an expression."""
         text = await self._get("/stats", filter=pattern, format="json")
-        found = json.loads(text).get("stats", [])
+        try:
+            found = json.loads(text).get("stats", [])
+        except ValueError as error:
+            raise AdminUnavailable(f"/stats: no JSON: {error}") from error
         return {stat["name"]: stat["value"] for stat in found if isinstance(stat.get("value"), int)}
 
     async def clusters(self, names: Sequence[str]) -> ClusterStates | None:

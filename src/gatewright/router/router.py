@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, Protocol, TypeAlias
 
@@ -180,16 +180,17 @@ class Router:
         # From here on a probe must see that clients should go elsewhere.
         was_ready = self.ready
         self._ready.clear()
-        if self._supervisor is not None:
-            await self._supervisor.stop(self._drain if was_ready else None)
-        await self._source.stop()
-        if self._relay is not None:
-            await self._relay.stop()
-        if self._admin is not None:
-            await self._admin.close()
-        if self._state is not None:
-            self._state.close()
-            self._state = None
+        async with AsyncExitStack() as last_first:  # every step is taken, whatever the others do
+            if self._state is not None:
+                last_first.callback(self._state.close)
+                self._state = None
+            if self._admin is not None:
+                last_first.push_async_callback(self._admin.close)
+            if self._relay is not None:
+                last_first.push_async_callback(self._relay.stop)
+            last_first.push_async_callback(self._source.stop)
+            if self._supervisor is not None:
+                last_first.push_async_callback(self._supervisor.stop, self._drain if was_ready else None)
 
     # -- questions -------------------------------------------------------------------------------------------------
 

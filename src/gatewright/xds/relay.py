@@ -67,8 +67,10 @@ class Relay:
 
     async def stop(self) -> None:
         """End the stream to Envoy and write what is not on disk yet."""
-        await self._server.stop()
-        await self._last_good.stop()
+        try:
+            await self._server.stop()
+        finally:
+            await self._last_good.stop()
 
     # -- what sources call -----------------------------------------------------------------------------------------
 

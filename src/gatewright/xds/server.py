@@ -115,8 +115,12 @@ class AdsServer:
                 self.port = server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise CannotListen(f"cannot serve xDS on {address}: is the port in use by another process?") from error
-        await server.start()
         self._server = server
+        try:
+            await server.start()
+        except BaseException:
+            await self.stop()
+            raise
         return self.port
 
     async def _serve(self, requests: AsyncIterator[_Request], context: _Context) -> None:
