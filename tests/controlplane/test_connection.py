@@ -20,7 +20,7 @@ async def connected(plane):
     await until(lambda: state(plane) == "connected")
 
 
-@pytest.mark.conforms("CP-003", "CP-006", "CP-010", "CP-012")
+@pytest.mark.conforms("CP-003", "CP-006", "CP-010", "CP-012", "AP-009", "AP-014")
 async def test_discovery_then_the_upgrade_with_the_token_and_nothing_else(site, hostile, hostile_settings):
     async with site.linked(hostile_settings()) as plane:
         await connected(plane)
@@ -37,7 +37,7 @@ async def test_discovery_then_the_upgrade_with_the_token_and_nothing_else(site, 
 
 
 @pytest.mark.parametrize("path", ["internal/data/v1", "/internal/data/v1/", " internal/data/v1 "])
-@pytest.mark.conforms("CP-004", "CP-005", "CP-009", "CP-117", "CP-148")
+@pytest.mark.conforms("CP-004", "CP-005", "CP-009", "CP-117", "CP-148", "AP-010", "AP-011", "AP-024")
 async def test_an_on_prem_control_plane(site, hostile, hostile_settings, path):
     body = {"gatewayPath": path, "controlPlane": {"type": "APIM"}}
     hostile.answers["GET", "/internal/gateway/.well-known"] = (200, body)
@@ -50,7 +50,7 @@ async def test_an_on_prem_control_plane(site, hostile, hostile_settings, path):
         assert paths == {"/internal/gateway/.well-known", "/internal/data/v1/apis/api-keys"}
 
 
-@pytest.mark.conforms("CP-007")
+@pytest.mark.conforms("CP-007", "AP-013")
 async def test_a_discovered_path_is_not_asked_for_again_and_survives_a_restart(site, hostile, hostile_settings):
     well_known = ("GET", "/internal/gateway/.well-known")
     hostile.answers[well_known] = (200, {"gatewayPath": "p"})
@@ -67,16 +67,21 @@ async def test_a_discovered_path_is_not_asked_for_again_and_survives_a_restart(s
         assert hostile.upgrades[-1].path == "/p" + WEBSOCKET
 
 
-@pytest.mark.parametrize("answer", [(404, b""), (500, b""), (200, b"<html>"), (200, {"gatewayPath": " / "})])
-@pytest.mark.conforms("CP-006")
-async def test_any_other_answer_means_cloud(site, hostile, hostile_settings, answer):
+async def _never(_request):
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("answer", [(404, b""), (500, b""), (200, b"<html>"), (200, {"gatewayPath": " / "}), _never])
+@pytest.mark.conforms("CP-006", "AP-012")
+async def test_any_other_answer_means_cloud(site, hostile, hostile_settings, answer, monkeypatch):
+    monkeypatch.setattr("gatewright.wire.paths.DISCOVERY_TIMEOUT", 0.2)
     hostile.answers["GET", "/internal/gateway/.well-known"] = answer
     async with site.linked(hostile_settings()) as plane:
         await connected(plane)
         assert hostile.upgrades[0].path == BASE + WEBSOCKET
 
 
-@pytest.mark.conforms("CP-001")
+@pytest.mark.conforms("CP-001", "AP-002")
 async def test_without_a_token_no_socket_is_opened(site, hostile):
     async with site.linked(make_settings(hostile.host, "")) as plane:
         await asyncio.sleep(0.05)
@@ -109,7 +114,7 @@ async def test_an_unusable_bundle_says_so(site, hostile_settings, tmp_path):
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 409, 422])
-@pytest.mark.conforms("CP-023")
+@pytest.mark.conforms("CP-023", "AP-018")
 async def test_a_refused_upgrade_is_visible_and_heals(site, hostile, hostile_settings, status):
     hostile.upgrade = (status, b'{"status":"error","code":"X","message":"go away"}')
     async with site.linked(hostile_settings(reconnect_max=0.05)) as plane:
@@ -134,7 +139,7 @@ async def test_a_new_token_heals_a_refusal_without_waiting(site, hostile, hostil
 
 
 @pytest.mark.parametrize("status", [400, 429, 500, 503, 301])
-@pytest.mark.conforms("CP-024")
+@pytest.mark.conforms("CP-024", "AP-019")
 async def test_other_answers_to_the_upgrade_are_retried(site, hostile, hostile_settings, status):
     hostile.upgrade = (status, b"")
     async with site.linked(hostile_settings()) as plane:
@@ -153,7 +158,7 @@ async def test_nothing_listening_is_retried(site, hostile, hostile_settings):
         await connected(plane)
 
 
-@pytest.mark.conforms("CP-015", "CP-029")
+@pytest.mark.conforms("CP-015", "CP-029", "AP-016")
 async def test_a_wrong_greeting_is_retried(site, hostile, hostile_settings):
     async def greet(peer):
         match len(hostile.upgrades):
@@ -193,17 +198,23 @@ async def test_a_lost_connection_comes_back(site, hostile, hostile_settings, how
         assert plane.status().last_error.code == "LINK_LOST"
 
 
-async def test_4401_is_a_refusal(site, hostile, hostile_settings):
+@pytest.mark.conforms("CP-154", "AP-017")
+async def test_4401_is_a_refusal_and_is_retried(site, hostile, hostile_settings):
     async def greet(peer):
-        peer.close(4401, "Invalid or expired API key")
+        if len(hostile.upgrades) < 4:
+            peer.close(4401, "Invalid or expired API key")
+        else:
+            peer.frame(TEXT, ACK)
 
     hostile.on_peer = greet
-    async with site.linked(hostile_settings(reconnect_max=3600)) as plane:
-        await until(lambda: state(plane) == "refused")
+    seen = []
+    async with site.linked(hostile_settings(reconnect_max=0.2)) as plane:
+        await until(lambda: seen.append(state(plane)) or seen[-1] == "connected")
+        assert "refused" in seen
         assert "Invalid or expired API key" in plane.status().last_error.message
 
 
-@pytest.mark.conforms("CP-032", "CP-034")
+@pytest.mark.conforms("CP-032", "CP-034", "AP-020")
 async def test_pings_are_answered_and_none_are_sent(site, hostile, hostile_settings):
     async with site.linked(hostile_settings()) as plane:
         peer = await hostile.peer()
@@ -212,7 +223,7 @@ async def test_pings_are_answered_and_none_are_sent(site, hostile, hostile_setti
         assert await peer.receive() == (PONG, b"payload")
 
 
-@pytest.mark.conforms("CP-031")
+@pytest.mark.conforms("CP-031", "AP-023")
 async def test_stop_says_goodbye(site, hostile, hostile_settings):
     async with site.linked(hostile_settings()) as plane:
         peer = await hostile.peer()

@@ -117,6 +117,7 @@ async def test_the_first_yaml_entry_counts(talk):
     assert await talk.site.row("first")
 
 
+@pytest.mark.conforms("CP-050")
 async def test_a_fetch_that_fails_for_good_is_answered_at_once(talk):
     talk.define("a", status=404)
     talk.peer.event("api.deployed", deployed())
@@ -124,6 +125,7 @@ async def test_a_fetch_that_fails_for_good_is_answered_at_once(talk):
     assert len(talk.hostile.asked("/apis/a")) == 1
 
 
+@pytest.mark.conforms("CP-050")
 async def test_a_fetch_that_fails_for_a_moment_is_tried_again(talk, monkeypatch):
     monkeypatch.setattr("gatewright.controlplane.handlers.lifecycle.FETCH_DELAYS", (0.01, 0.01))
     answers = [(503, b""), (500, b""), (200, zipped(rest_api("h-a")))]
@@ -217,6 +219,39 @@ async def test_a_gateway_made_artifact_is_found_by_the_control_planes_id(talk):
     talk.peer.event("api.deleted", {"apiId": "their-id"})
     await talk.quiet()
     assert await talk.site.row("mine") is None
+
+
+@pytest.mark.conforms("CP-061")
+@pytest.mark.parametrize(
+    ("family", "member", "collection"),
+    [
+        ("llmprovider", "providerId", "llm-providers"),
+        ("llmproxy", "proxyId", "llm-proxies"),
+        ("mcpproxy", "proxyId", "mcp-proxies"),
+    ],
+)
+async def test_other_kinds_have_paths_and_names_of_their_own(talk, family, member, collection):
+    payload = {member: "x", "deploymentId": "d1", "performedAt": AT}
+    talk.peer.event(f"{family}.deployed", payload)
+    ack = (await talk.peer.message())["payload"]
+    assert (ack["resourceType"], ack["artifactId"], ack["status"]) == (family, "x", "failed")
+    assert [request.path for request in talk.hostile.asked("/x")] == [f"{BASE}/{collection}/x"]
+    talk.peer.event(f"{family}.undeployed", payload)
+    assert (await talk.peer.message())["payload"]["resourceType"] == family
+    talk.peer.event(f"{family}.deleted", {member: "x"})
+    assert await talk.silent()
+
+
+@pytest.mark.conforms("CP-155")
+async def test_on_prem_the_definition_comes_from_the_discovered_path(site, hostile, hostile_settings):
+    hostile.answers["GET", "/internal/gateway/.well-known"] = (200, {"gatewayPath": "internal/data/v1"})
+    hostile.answers["GET", "/internal/data/v1/apis/api-keys"] = (200, [])
+    hostile.answers["GET", "/internal/data/v1/apis/a"] = (200, zipped(rest_api("h-a")))
+    async with site.linked(hostile_settings()):
+        peer = await hostile.peer()
+        peer.event("api.deployed", deployed(), correlation_id="deploy:d1")
+        assert (await peer.message())["payload"]["status"] == "success"
+        assert await site.row("h-a")
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------

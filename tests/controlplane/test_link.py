@@ -135,7 +135,7 @@ def test_other_failures_are_retried_without_end(status):
         link.handle(Tick(), now)
 
 
-@pytest.mark.conforms("CP-025", "CP-026")
+@pytest.mark.conforms("CP-025", "CP-026", "AP-022")
 def test_waits_double_up_to_the_maximum_with_full_jitter():
     for random in (0.0, 0.25, 0.999):
         link = make(random)
@@ -222,7 +222,7 @@ def test_connected_from_the_acknowledgement_on(ack):
     assert link.state is State.CONNECTED
 
 
-@pytest.mark.conforms("CP-014")
+@pytest.mark.conforms("CP-014", "AP-015")
 def test_silence_after_the_upgrade_ends_the_attempt_after_5_s():
     link = make()
     link.handle(Start(), 0)
@@ -264,7 +264,7 @@ def test_a_close_while_waiting_for_the_acknowledgement_is_a_failure():
     assert delay_of(link.handle(Ended(attempt, 1000), 0)) == 0.5
 
 
-@pytest.mark.conforms("CP-033")
+@pytest.mark.conforms("CP-033", "AP-021")
 def test_only_pings_keep_a_connection():
     link = make()
     attempt = linked(link)

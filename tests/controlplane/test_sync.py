@@ -9,6 +9,8 @@ import pytest
 from controlplane_lab import rest_api, until
 
 from gatewright.deployment import Caller, KeyRequest
+from gatewright.deployment.results import Unknown
+from gatewright.store.rows import ArtifactRow
 from gatewright.wire.archives import write_batch
 
 BASE = "/api/internal/v1"
@@ -54,6 +56,22 @@ class Platform:
 @pytest.fixture
 def platform(hostile):
     return Platform(hostile)
+
+
+def local_row(uuid: str, kind: str) -> ArtifactRow:
+    """An artifact of the control plane that it does not list any more."""
+    return ArtifactRow(
+        uuid=uuid,
+        kind=kind,
+        handle=uuid,
+        display_name=uuid,
+        version="v1",
+        document={},
+        origin="control_plane",
+        deployed_at=T0,
+        created_at=T0,
+        updated_at=T0,
+    )
 
 
 async def reconciled(plane):
@@ -160,6 +178,55 @@ async def test_a_list_that_suddenly_shrinks_is_believed_the_second_time(site, ho
         assert report.counts == {"deployments.deleted": 8}
 
 
+@pytest.mark.conforms("CP-096")
+async def test_what_is_done_first_and_in_which_order_of_kinds(site, hostile, hostile_settings, platform, monkeypatch):
+    """Deletions before downloads before states. The kinds' order shows in what the write path is asked for."""
+    done = []
+    kinds = {"r": "RestApi", "m": "Mcp", "p": "LlmProvider", "x": "LlmProxy"}
+    platform.put("state", "d-state")
+    async with site.linked(hostile_settings()) as plane:
+        await reconciled(plane)
+        platform.put("state", "d-state", state="UNDEPLOYED", at=T0 + timedelta(seconds=1))
+        for name, kind in kinds.items():
+            platform.put(f"new-{name}", f"d-new-{name}")
+            platform.rows[f"new-{name}"]["kind"] = kind
+        fake = [local_row(f"old-{name}", kind) for name, kind in kinds.items()]
+        real_list = site.deployments.list
+
+        async def listed(*arguments, **options):
+            return [*(await real_list(*arguments, **options)), *fake]
+
+        async def deleted(uuid, *, correlation_id):
+            done.append(("delete", uuid))
+            return Unknown()
+
+        real_status = site.deployments.apply_status
+
+        async def status(uuid, **options):
+            done.append(("state", uuid))
+            return await real_status(uuid, **options)
+
+        monkeypatch.setattr(site.deployments, "list", listed)
+        monkeypatch.setattr(site.deployments, "apply_delete", deleted)
+        monkeypatch.setattr(site.deployments, "apply_status", status)
+        real_fetch = platform.fetch
+
+        def fetch(request):
+            done.append(("fetch", json.loads(request.body)["deploymentIds"]))
+            return real_fetch(request)
+
+        hostile.answers["POST", f"{BASE}/deployments/fetch-batch"] = fetch
+        await plane.reconcile()
+    assert done == [
+        ("delete", "old-m"),
+        ("delete", "old-r"),
+        ("delete", "old-x"),
+        ("delete", "old-p"),
+        ("fetch", ["d-new-p", "d-new-x", "d-new-r", "d-new-m"]),
+        ("state", "state"),
+    ]
+
+
 async def test_states_follow_the_list(site, hostile, hostile_settings, platform):
     platform.put("a", "d1")
     async with site.linked(hostile_settings()) as plane:
@@ -241,7 +308,7 @@ async def names(site, uuid: str = "a") -> set[str]:
     return {row.name for row in await site.deployments.keys_of(uuid)}
 
 
-@pytest.mark.conforms("CP-104")
+@pytest.mark.conforms("CP-103", "CP-104")
 async def test_keys_follow_the_list_and_keys_made_here_stay(site, hostile, hostile_settings, platform):
     listed = [key("one"), key("two"), key("off", status="revoked"), key("bare", apiKeyHashes={})]
     hostile.answers["GET", f"{BASE}/apis/api-keys"] = lambda _request: (200, listed)

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -177,7 +177,8 @@ class Process:
         """Process ids of its direct children."""
         found = []
         for task in Path(f"/proc/{self.pid}/task").iterdir():
-            found += [int(child) for child in (task / "children").read_text().split()]
+            with suppress(FileNotFoundError):  # threads come and go
+                found += [int(child) for child in (task / "children").read_text().split()]
         return found
 
     def envoy(self) -> int:
@@ -287,12 +288,14 @@ class Gateway:
             base_url=f"http://{HOST}:{self.ports['management']}/api/management/v1",
             auth=httpx2.BasicAuth(USER, self.password),
             trust_env=False,
+            verify=False,
             timeout=PATIENCE,
         )
         self.admin = httpx2.Client(
             base_url=f"http://{HOST}:{self.ports['admin']}/api/admin/v1",
             auth=httpx2.BasicAuth(USER, self.password),
             trust_env=False,
+            verify=False,
             timeout=PATIENCE,
         )
 
@@ -460,7 +463,7 @@ class Gateway:
         return call(self.ports["http"], path, **options)
 
     @contextmanager
-    def undisturbed(self, *paths: str, status: int = 200, threads: int = 2) -> Iterator["Traffic"]:
+    def undisturbed(self, *paths: str, status: int = 200, threads: int = 1) -> Iterator["Traffic"]:
         """Requests all the while; every one of them must be answered with `status`."""
         traffic = Traffic(self.ports["http"], paths, status, threads)
         try:
@@ -531,11 +534,11 @@ class Traffic:
             thread.join(PATIENCE)
 
     def _run(self, port: int, paths: Sequence[str]) -> None:
-        with httpx2.Client(base_url=f"http://{HOST}:{port}", trust_env=False, timeout=10) as client:
+        with httpx2.Client(base_url=f"http://{HOST}:{port}", trust_env=False, verify=False, timeout=10) as client:
             while not self._over.is_set():
                 for path in paths:
                     self._ask(client, path)
-                self._over.wait(0.002)
+                self._over.wait(0.004)
 
     def _ask(self, client: httpx2.Client, path: str) -> None:
         failure = ""

@@ -131,7 +131,8 @@ def test_what_happens_while_the_gateway_is_away(hub: Hub, edge: Gateway, backend
     assert answers(edge, "/stays/items", 200, new)
     assert answers(edge, "/stays/items", 401, old)
     assert settled(hub, "comes") == "DEPLOYED"
-    assert edge.link["lastReconcile"]["error"] is None
+    report = until(lambda: edge.link.get("lastReconcile"), "the reconcile is over")
+    assert report["error"] is None
     for handle in ("stays", "leaves", "comes"):
         hub.ask(lambda client, handle=handle: client.delete_artifact(handle))
         assert answers(edge, f"/{handle}/items", 404)

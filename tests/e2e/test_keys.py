@@ -33,7 +33,7 @@ def test_a_key_opens_its_api_until_it_is_revoked(gateway: Gateway, secured: str)
     assert without.headers["content-type"] == "application/json"
     assert "api-key" not in right.json["headers"]
     assert ask(gateway, key, "other-secured").status == 401
-    with gateway.undisturbed("/secured/items", status=401, threads=1):
+    with gateway.undisturbed("/secured/items", status=401):
         gateway.served(Answer(gateway.management.delete(f"/rest-apis/{secured}/api-keys/visitor")))
         revoked = ask(gateway, key)
     assert (revoked.status, revoked.json) == (401, UNAUTHORISED)

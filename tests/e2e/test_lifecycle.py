@@ -75,7 +75,7 @@ def test_a_request_in_flight_survives_deployments(gateway: Gateway, backend: Bac
 
 def test_two_apis_share_a_first_segment(gateway: Gateway, backend: Backend, other_backend: Backend) -> None:
     gateway.deploy(rest_api("shop-orders", backend.port, context="/shop/orders"))
-    with gateway.undisturbed("/shop/orders/items", threads=1):
+    with gateway.undisturbed("/shop/orders/items"):
         gateway.deploy(rest_api("shop-stock", other_backend.port, context="/shop/stock"))
         assert gateway.get("/shop/orders/items").json["backend"] == "backend"
         assert gateway.get("/shop/stock/items").json["backend"] == "other"
@@ -91,7 +91,7 @@ def test_an_api_at_the_root_changes_the_form_without_a_failed_request(
     """A wildcard that fits every first segment makes one list of all APIs; the answers of the others stay the same."""
     gateway.deploy(rest_api("steady", backend.port))
     everything = rest_api("root", other_backend.port, context="/", operations=[{"method": "GET", "path": "/*"}])
-    with gateway.undisturbed("/steady/items", threads=1):
+    with gateway.undisturbed("/steady/items"):
         for _ in range(3):
             gateway.deploy(everything)
             assert gateway.get("/anything/at/all").json["backend"] == "other"
