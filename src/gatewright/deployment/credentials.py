@@ -40,6 +40,10 @@ class Credentials(Mapping[str, Sequence[Credential]]):
         """Whether the API has a key or a subscription."""
         return api_id in self._by_api or api_id in self._subscriptions.by_api
 
+    def count(self, api_id: str) -> int:
+        """How many keys and subscriptions an API has."""
+        return len(self._by_api.get(api_id, ())) + len(self._subscriptions.by_api.get(api_id, ()))
+
     def put(
         self, rows: Iterable[ApiKeyRow], now: datetime, applications: Mapping[str, ApplicationRow] | None = None
     ) -> None:

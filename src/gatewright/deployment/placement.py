@@ -23,6 +23,7 @@ Versions = Mapping[ResourceId, str | None]
 
 _MANY_SCOPES = 8
 _MANY_APIS_IN_SCOPE = 64
+_MANY_CREDENTIALS = 500
 
 
 class Applied(Protocol):
@@ -132,13 +133,19 @@ class Placement:
             known = [api_id for api_id in api_ids if self.index.get(api_id) is not None]
             if not known:
                 return
-            if self.index.form == "flat":
+            if self.index.form == "flat" or self._has_many_credentials(known):
                 changes = await asyncio.to_thread(
                     render_credentials, self.index, known, credentials=self._credentials, gateway=self._gateway
                 )
             else:
                 changes = render_credentials(self.index, known, credentials=self._credentials, gateway=self._gateway)
             self._apply(changes)
+
+    def _has_many_credentials(self, api_ids: Iterable[str]) -> bool:
+        """Whether rendering the scopes of these APIs takes so long that others would notice."""
+        segments = {segment for api_id in api_ids for segment in self.index.scopes_of(api_id)}
+        neighbours = {api.api_id for segment in segments for api in self.index.apis_in(segment)}
+        return sum(self._credentials.count(api_id) for api_id in neighbours) > _MANY_CREDENTIALS
 
     def version(self, key: ResourceId) -> str | None:
         """The version that the snapshot has now."""

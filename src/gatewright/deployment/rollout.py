@@ -26,12 +26,13 @@ from gatewright.deployment.ids import Clock, utc_now
 from gatewright.deployment.kinds import KindRules, NoTraffic
 from gatewright.deployment.placement import Placed, Placement, SnapshotPort
 from gatewright.deployment.quarantine import Quarantine
-from gatewright.deployment.serving import DataPlane, Rolled, ServingBoard
+from gatewright.deployment.serving import DataPlane, ResourceId, Rolled, ServingBoard
+from gatewright.envoy.resource import CLUSTER
 from gatewright.model.api import Api
 from gatewright.model.gateway import Gateway
 from gatewright.observability.logging import get_logger
 from gatewright.store import Store, StoreUnavailable, artifacts, changes, last_good
-from gatewright.store.rows import CREDENTIAL_KINDS, ArtifactRow, ChangeRow
+from gatewright.store.rows import CREDENTIAL_KINDS, SUBSCRIPTION_PLAN, ArtifactRow, ChangeRow
 
 _GROUP = 32
 _FEED_PAGE = 1000
@@ -246,12 +247,18 @@ class Rollout:
         taken = await self._lane.take()
         await self.placement.refresh_credentials(taken.api_ids)
         for change in taken.changes:
+            if change.kind == SUBSCRIPTION_PLAN:
+                # It is nowhere itself: it is carried out when the APIs of its subscriptions are.
+                self._gone(change.artifact_id, self._resources_of(taken.api_ids))
             if change.artifact_id in self._artifacts:
                 # Its artifact waits in the other lane; the key serves when that one does.
                 self._keys_behind[change.artifact_id] = change.seq
             else:
                 self._board.done(change.artifact_id, "keys", change.seq)
             self._count(change)
+
+    def _resources_of(self, api_ids: Iterable[str]) -> tuple[ResourceId, ...]:
+        return tuple({key for api_id in api_ids for key in self.placement.resources_of(api_id) if key[0] != CLUSTER})
 
     async def _expire_keys(self) -> None:
         concerned = self._credentials.expire(self._clock())
@@ -351,7 +358,11 @@ class Rollout:
             self._board.put(uuid, self._rolled(row, where))
             return
         self._quarantine.forget(uuid)
-        self._board.put(uuid, Rolled("deleted", self._clock(), left=where.left))
+        self._gone(uuid, where.left)
+
+    def _gone(self, uuid: str, left: tuple[ResourceId, ...]) -> None:
+        """Nothing is at its place; a change of it is complete when these resources are."""
+        self._board.put(uuid, Rolled("deleted", self._clock(), left=left))
         self._deleted.append(uuid)
         if len(self._deleted) > _REMEMBERED_DELETIONS:
             self._board.forget(self._deleted.popleft())
