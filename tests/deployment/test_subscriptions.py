@@ -264,7 +264,6 @@ def made_here(subscriptions):
     return make
 
 
-@pytest.mark.conforms("CP-102")
 async def test_a_list_ends_what_it_lacks_but_never_what_was_made_here(subscriptions, api, made_here, clock):
     own_plan, own = await made_here(api)
     for plan in (GOLD, replace(GOLD, uuid="plan-old", name="Old")):

@@ -330,6 +330,8 @@ async def test_the_application_behind_a_key_is_a_credential(site, plain):
 async def test_an_application_without_subscription_is_refused(site, plain, answer):
     response = await site.get("/two/x", API_Key=plain)
     assert (response.status_code, response.json()) == (403, answer)
+    claimed = await site.get("/two/x", API_Key=plain, x_wso2_application_id="desk", x_wso2_application_name="desk")
+    assert (claimed.status_code, claimed.json()) == (403, answer)
 
 
 @pytest.mark.conforms("DP-117", "PO-041")
