@@ -38,6 +38,8 @@ def program() -> Group:
             _keys(),
             Entry("status", f"{_HERE}status_commands:status", "Show controller, routers, link, all APIs.", _OPERATE),
             Entry("sync", f"{_HERE}status_commands:sync", "Reconcile with the control plane now.", _OPERATE),
+            Entry("diff", f"{_HERE}diff_command:diff", "Compare with what the control plane wants.", _OPERATE),
+            Entry("doctor", f"{_HERE}doctor_command:doctor", "Find what is wrong with the connection.", _OPERATE),
             _config(),
             Entry("version", f"{_HERE}version_command:version", "Print the versions of all parts.", _OPERATE),
         ),

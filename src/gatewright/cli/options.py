@@ -103,6 +103,8 @@ def client(
     user: str | None,
     password_file: Path | None,
     ca_file: Path | None,
+    *,
+    answer_timeout_s: float | None = None,
 ) -> "GatewayClient":
     """A client from the options above. Raises Failure."""
     from gatewright.cli import connection
@@ -110,4 +112,5 @@ def client(
 
     where = connection.addresses(server, admin_server, data_dir, os.environ)
     name = connection.user_name(user, os.environ)
-    return GatewayClient(where, name, connection.password_of(name, password_file, os.environ), ca_file=ca_file)
+    password = connection.password_of(name, password_file, os.environ)
+    return GatewayClient(where, name, password, ca_file=ca_file, answer_timeout_s=answer_timeout_s)

@@ -8,6 +8,7 @@ from gatewright.cli.options import AdminServer, CaFile, DataDir, Output, Passwor
 from gatewright.cli.output import Format
 from gatewright.cli.phrases import ago, counts, duration
 
+_SOON_DAYS = 30
 _UNDER_WAY = (("events", "waiting"), ("acknowledgements", "acksOwed"), ("pushes", "pushesPending"))
 
 
@@ -96,12 +97,22 @@ def _control_plane(link: Mapping[str, Any]) -> Iterator[str]:
                 *_error_facts(error),
                 *((("What to do", link.get("advice")),) if not error else ()),
                 ("Verified", "NO, anybody on the way can read the token" if link.get("verified") is False else ""),
+                ("Certificate", _certificate(link)),
                 ("Last reconcile", _reconcile(reconcile)),
                 ("Held back", _held_back(link.get("deletionsWithheld"))),
                 ("Under way", counts({name: link.get(key) for name, key in _UNDER_WAY})),
             )
         )
     )
+
+
+def _certificate(link: Mapping[str, Any]) -> str:
+    days, end = link.get("certificateDaysLeft"), str(link.get("certificateExpiresAt") or "")[:10]
+    if not isinstance(days, int) or not end:
+        return ""
+    if days < 0:
+        return f"ENDED on {end}: renew it at the control plane"
+    return f"ends in {days} days, on {end}" + (": renew it at the control plane" if days <= _SOON_DAYS else "")
 
 
 def _held_back(deletions: object) -> str:

@@ -1,7 +1,7 @@
 """Two documents field by field, for people: where they differ, with credentials masked and long values cut. Pure.
 
-Both must be in their stored form. What is empty counts as absent, numbers are equal by value, and operations are matched
-by method and path, not by their place.
+Both must be in their stored form. What is empty counts as absent, numbers are equal by value, and operations are
+matched by method and path, not by their place.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -126,9 +126,7 @@ def _shown(value: Any, *, hidden: bool) -> Any:  # noqa: ANN401 - any JSON value
 def _masked(value: Any, *, hidden: bool, path: str = "") -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, Mapping):
         return {
-            str(name): _masked(
-                item, hidden=hidden or _hides(str(name), value, value, path), path=f"{path}.{name}" if path else str(name)
-            )
+            str(name): _masked(item, hidden=hidden or _hides(str(name), value, value, path), path=f"{path}.{name}")
             for name, item in value.items()
         }
     if isinstance(value, list | tuple):

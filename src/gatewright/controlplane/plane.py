@@ -6,7 +6,7 @@ It never ends the process and never keeps it from starting: whatever the control
 import asyncio
 import contextlib
 import random as randomness
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -17,6 +17,8 @@ from gatewright.controlplane.config import LinkConfig, link_config
 from gatewright.controlplane.connection import Connection
 from gatewright.controlplane.credentials import Credentials, TokenProvider
 from gatewright.controlplane.dispatch import Dispatcher
+from gatewright.controlplane.drift import DriftCheck, Impossible
+from gatewright.controlplane.drift_report import plain as plain_drift
 from gatewright.controlplane.handlers.contract import Tools
 from gatewright.controlplane.handlers.registry import handlers
 from gatewright.controlplane.journal import Entry, Journal
@@ -119,6 +121,7 @@ class ControlPlane:
             steps(tools, self._config, clock), clock=clock, now=_now, on_prem=lambda: self._on_prem
         )
         self._pusher = Pusher(deployments, self._rest, clock=clock, journal=self._journal)
+        self._drift = DriftCheck(deployments, self._rest, self._config, clock=clock, on_prem=lambda: self._on_prem)
 
     @property
     def configured(self) -> bool:
@@ -190,12 +193,22 @@ class ControlPlane:
         counts: dict[str, Any] = dict(report.counts)
         return {**counts, "problems": list(report.errors)} if report.errors else counts
 
+    async def drift(self, names: Iterable[str] = ()) -> Mapping[str, Any]:
+        """Compare what the control plane wants with what is stored and served; `error` says why that is impossible."""
+        if self._linked is None:
+            return {"error": self._why_unconnected()}
+        try:
+            return plain_drift(await self._drift.run(names))
+        except Impossible as problem:
+            return {"error": str(problem)}
+
     def status(self) -> LinkStatus:
         """How the link is."""
         link, linked = self._link, self._linked
         report = self._reconciler.last
         reported = link is not None
         error = self._last_error
+        end = self._connection.certificate_end if self._connection else None
         return LinkStatus(
             configured=self.configured,
             state=self._state.value,
@@ -208,7 +221,8 @@ class ControlPlane:
             reconnects=max(0, self._connects - 1),
             next_attempt_at=self._next_attempt if link is not None and link.waiting else None,
             verified=self._config.verify,
-            certificate_expires_at=self._connection.certificate_end if self._connection else None,
+            certificate_expires_at=end,
+            certificate_days_left=None if end is None else (end - self._clock()).days,
             last_error=error,
             advice=(error.advice if error and linked is None else "") if reported else _NOT_CONFIGURED,
             manifest_error=self._manifest_error,

@@ -22,7 +22,8 @@ class LastError(msgspec.Struct, frozen=True, rename="camel"):
 class LinkStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The link now. `mode`: cloud, on_prem or unknown.
 
-    `waiting` events are in queues, `acks_owed` not answered yet, `pushes_pending` not delivered yet.
+    `certificate_days_left` is negative after the end. `waiting` events are in queues, `acks_owed` not answered yet,
+    `pushes_pending` not delivered yet.
     """
 
     configured: bool
@@ -37,6 +38,7 @@ class LinkStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     next_attempt_at: datetime | None = None
     verified: bool = True
     certificate_expires_at: datetime | None = None
+    certificate_days_left: int | None = None
     last_error: LastError | None = None
     advice: str = ""
     manifest_error: str = ""

@@ -14,7 +14,7 @@ from gatewright.artifacts.problems import InvalidArtifact
 from gatewright.deployment import admission, artifact_writes, key_writes
 from gatewright.deployment.artifact_writes import Scope
 from gatewright.deployment.ids import Clock, milliseconds, utc_now
-from gatewright.deployment.kinds import KindRules
+from gatewright.deployment.kinds import KindRules, Prepared
 from gatewright.deployment.preparation import Preparation
 from gatewright.deployment.requests import ArtifactFilter, Caller, KeyEvent, KeyRequest
 from gatewright.deployment.results import (
@@ -180,6 +180,16 @@ class Deployments:
     async def count(self, kind: str) -> int:
         """How many artifacts of a kind there are."""
         return await self._store.read(lambda connection: artifacts.count(connection, self._gateway_id, kind))
+
+    async def prepared(
+        self, document: Mapping[str, Any], *, replaces: ArtifactRow | None, freeze_defaults: bool
+    ) -> Prepared:
+        """What a deployment of `document` over `replaces` would store; nothing is written.
+
+        Raises MalformedDocument, InvalidArtifact, TemplateError, UnsupportedKind, StoreUnavailable.
+        """
+        rules = self._rules(str(document.get("kind") or ""))
+        return await self._prepare(rules, document, freeze_defaults=freeze_defaults, replaces=replaces)
 
     # -- keys, management side -------------------------------------------------------------------------------------
 

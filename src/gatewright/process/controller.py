@@ -24,6 +24,7 @@ from gatewright.deployment.secrets import Secrets
 from gatewright.deployment.serving import ServingBoard
 from gatewright.management.admin import Admin, address_guard
 from gatewright.management.api_keys import ApiKeys
+from gatewright.management.drift import Drift
 from gatewright.management.llm_provider_templates import LlmProviderTemplates
 from gatewright.management.llm_providers import LlmProviders
 from gatewright.management.llm_proxies import LlmProxies
@@ -201,9 +202,8 @@ class Controller:
         await self._serve(Mux(MANAGEMENT_BASE, operations, authenticator), management_socket, "management API")
         admin = settings.controller.admin_server
         if admin.enabled:
-            endpoints = Admin(
-                overview, deployments, installed().catalogue, config_dump=admin.config_dump.enabled
-            ).operations()
+            everything = Admin(overview, deployments, installed().catalogue, config_dump=admin.config_dump.enabled)
+            endpoints = [*everything.operations(), *Drift(overview).operations()]
             app = Mux(
                 ADMIN_BASE, endpoints, authenticator, correlated=False, guard=address_guard(tuple(admin.allowed_ips))
             )

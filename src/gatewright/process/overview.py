@@ -1,7 +1,7 @@
 """What a controller knows of itself, ready for `gatewright status` and the readiness probe."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -25,6 +25,10 @@ class LinkView(Protocol):
 
     async def sync(self) -> Mapping[str, Any]:
         """Reconcile now; `error` says why that is impossible."""
+        ...
+
+    async def drift(self, names: Sequence[str]) -> Mapping[str, Any]:
+        """Compare with what the control plane wants; `error` says why that is impossible."""
         ...
 
 
@@ -63,6 +67,10 @@ class Overview:
     async def sync(self) -> Mapping[str, Any]:
         """Reconcile with the control plane."""
         return await self._link.sync()
+
+    async def drift(self, names: Sequence[str]) -> Mapping[str, Any]:
+        """Compare these artifacts (all when empty) with what the control plane wants."""
+        return await self._link.drift(names)
 
     async def status(self) -> Mapping[str, Any]:
         """Everything, as plain data."""
