@@ -39,9 +39,9 @@ class Engine:
         server = grpc.aio.server(options=[("grpc.max_metadata_size", METADATA_LIMIT_BYTES)])
         external_processor_pb2_grpc.add_ExternalProcessorServicer_to_server(self, server)
         server.add_insecure_port(f"unix:{self._socket}")
+        self._server = server
         await server.start()
         self._socket.chmod(0o600)
-        self._server = server
 
     async def stop(self) -> None:
         """Finish what runs, for at most STOP_GRACE_S seconds."""

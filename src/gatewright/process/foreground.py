@@ -75,7 +75,15 @@ async def _run(
         return 0
     finally:
         for part in reversed(started):
-            await part.stop()
+            await _stopped(part)
+
+
+async def _stopped(part: Part) -> None:
+    """One part that cannot stop must not keep the others from stopping."""
+    try:
+        await part.stop()
+    except Exception:  # noqa: BLE001 - told, and the next part is stopped
+        _log.exception("a part of the process did not stop cleanly", part=type(part).__name__)
 
 
 async def _before(starting: "asyncio.Task[None]", signalled: asyncio.Event) -> bool:
