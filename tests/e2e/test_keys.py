@@ -81,6 +81,17 @@ def test_a_key_expires_by_itself(gateway: Gateway, secured: str) -> None:
     assert status == 401
 
 
+@pytest.mark.conforms("DP-108")
+def test_a_prefix_before_the_key(gateway: Gateway, backend: Backend) -> None:
+    policy = {**KEY_POLICY, "params": {"key": "Authorization", "in": "header", "valuePrefix": "Bearer"}}
+    gateway.deploy(rest_api("prefixed", backend.port, policies=[policy]))
+    key = gateway.create_key("prefixed", "visitor")
+    values = {f"Bearer {key}": 200, f"bEARER {key}": 200, key: 401, f"Basic {key}": 401, "Bearer": 401, "Bearer ": 401}
+    for value, status in values.items():
+        assert gateway.get("/prefixed/items", headers=[("Authorization", value)]).status == status, value.split()[0]
+    gateway.remove("prefixed")
+
+
 def test_undeploying_keeps_keys_and_deleting_ends_them(gateway: Gateway, backend: Backend) -> None:
     document = rest_api("keyed", backend.port, policies=[KEY_POLICY])
     gateway.deploy(document)

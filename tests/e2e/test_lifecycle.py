@@ -141,6 +141,29 @@ def test_hosts(gateway: Gateway, backend: Backend, other_backend: Backend) -> No
     gateway.remove("hosted")
 
 
+@pytest.mark.conforms("DP-034")
+def test_an_api_on_a_host_of_its_own_hides_no_other(gateway: Gateway, backend: Backend) -> None:
+    gateway.deploy(rest_api("everywhere", backend.port))
+    gateway.deploy(rest_api("special", backend.port, vhosts={"main": "special.example.com"}))
+    assert gateway.get("/special/items", host="special.example.com").status == 200
+    assert gateway.get("/everywhere/items", host="special.example.com").status == 200
+    assert gateway.get("/special/items", host="other.example.com").status == 404
+    assert gateway.get("/everywhere/items", host="other.example.com").status == 200
+    gateway.remove("everywhere")
+    gateway.remove("special")
+
+
+@pytest.mark.conforms("DP-049")
+def test_an_upstream_by_reference(gateway: Gateway, backend: Backend, other_backend: Backend) -> None:
+    """All addresses of the definition take part."""
+    urls = [{"url": f"http://127.0.0.1:{port}"} for port in (other_backend.port, backend.port)]
+    definitions = [{"name": "pool", "upstreams": urls}]
+    upstream = {"main": {"ref": "pool"}}
+    gateway.deploy(rest_api("referred", backend.port, upstreamDefinitions=definitions, upstream=upstream))
+    assert {gateway.get("/referred/items").json["backend"] for _ in range(10)} == {"other", "backend"}
+    gateway.remove("referred")
+
+
 @pytest.mark.conforms("DP-161")
 def test_a_document_that_is_refused_changes_nothing(gateway: Gateway, backend: Backend) -> None:
     gateway.deploy(rest_api("kept", backend.port))
