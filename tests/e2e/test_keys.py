@@ -106,6 +106,24 @@ def test_undeploying_keeps_keys_and_deleting_ends_them(gateway: Gateway, backend
     gateway.remove("keyed")
 
 
+def test_keys_where_an_api_lies_at_the_root(gateway: Gateway, backend: Backend, secured: str) -> None:
+    """All APIs in one list: keys of each are told apart as before, and end at once."""
+    operations = [{"method": "GET", "path": "/*"}]
+    other = gateway.create_key(secured, "neighbour")
+    gateway.deploy(rest_api("root", backend.port, context="/", operations=operations, policies=[KEY_POLICY]))
+    key = gateway.create_key("root", "visitor")
+    path = "/whatever/it/is"
+    assert gateway.get(path).status == 401
+    assert gateway.get(path, headers=[("API-Key", key)]).status == 200
+    assert gateway.get(path, headers=[("API-Key", other)]).status == 401
+    assert [ask(gateway, other).status, ask(gateway, key).status] == [200, 401]
+    gateway.served(Answer(gateway.management.delete("/rest-apis/root/api-keys/visitor")))
+    assert gateway.get(path, headers=[("API-Key", key)]).status == 401
+    gateway.remove("root")
+    assert gateway.get(path).status == 404
+    assert ask(gateway, other).status == 200
+
+
 def test_a_policy_that_comes_and_goes(gateway: Gateway, backend: Backend) -> None:
     document = rest_api("sometimes", backend.port)
     gateway.deploy(document)

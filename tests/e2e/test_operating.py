@@ -13,8 +13,8 @@ from envoy_harness import Backend, call
 from gateway_processes import HOST, USER, Gateway, leaks, rest_api, until
 
 ACCESS_FIELDS = {
-    "t", "meth", "path", "proto", "respCd", "respFlg", "bytesRx", "bytesTx", "dur", "upSvcT", "xff", "ua", "reqId", "host",
-    "upHost", "upProto", "upPath", "respCdDtl", "connTrmDtl", "reqTxDur", "respTxDur", "reqDur", "respDur",
+    "t", "meth", "path", "proto", "respCd", "respFlg", "bytesRx", "bytesTx", "dur", "upSvcT", "xff", "ua", "reqId",
+    "host", "upHost", "upProto", "upPath", "respCdDtl", "connTrmDtl", "reqTxDur", "respTxDur", "reqDur", "respDur",
 }  # fmt: skip
 
 

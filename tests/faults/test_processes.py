@@ -72,6 +72,20 @@ def test_the_whole_gateway_killed(served: Gateway, backend: Backend) -> None:
         served.remove(handle)
 
 
+def test_killed_while_the_form_of_routing_changes(served: Gateway, backend: Backend) -> None:
+    """An API at the root asks for another form; whatever was reached is completed after the restart."""
+    root = rest_api("root", backend.port, context="/", operations=[{"method": "GET", "path": "/*"}])
+    assert served.post(root).status == 201
+    served.kill()
+    served.start()
+    assert served.get("/whatever").status == 200
+    assert served.get("/healthy/items").status == 200
+    assert served.delete("root").status == 200
+    os.kill(served.process.envoy(), signal.SIGKILL)
+    until(lambda: _status(served, "/whatever") == 404, "the API at the root has gone")
+    assert served.get("/healthy/items").status == 200
+
+
 def test_a_clean_stop_and_start(served: Gateway) -> None:
     envoy = served.process.envoy()
     began = time.monotonic()
@@ -137,6 +151,14 @@ def test_a_damaged_database(tmp_path: Path) -> None:
     assert "gateway.db" in process.log
     assert _one_clear_error(process.log)
     gateway.close()
+
+
+def _status(gateway: Gateway, path: str) -> int:
+    """0 when nobody answers."""
+    try:
+        return gateway.get(path).status
+    except OSError:
+        return 0
 
 
 def _can_bind(port: int) -> bool:

@@ -100,6 +100,25 @@ def test_what_changed_while_a_router_was_away(controller: Gateway, router: Gatew
     controller.remove("added")
 
 
+def test_a_change_of_form_elsewhere(controller: Gateway, router: Gateway, key: str, backend: Backend) -> None:
+    """Back and forth, also when the old form has been drained away."""
+    headers = [("API-Key", key)]
+    everything = rest_api("root", backend.port, context="/", operations=[{"method": "GET", "path": "/*"}])
+    with router.undisturbed("/healthy/items"):
+        for pause in (0, 2):
+            controller.deploy(everything)
+            assert router.get("/whatever").status == 200
+            assert router.get("/secured/items", headers=headers).status == 200
+            time.sleep(pause)
+            controller.remove("root")
+            assert router.get("/whatever").status == 404
+            assert router.get("/secured/items").status == 401
+            assert router.get("/secured/items", headers=headers).status == 200
+        controller.deploy(rest_api("scoped-again", backend.port))
+        assert router.get("/scoped-again/items").status == 200
+        controller.remove("scoped-again")
+
+
 def test_two_routers(controller: Gateway, router: Gateway, key: str, backend: Backend, tmp_path: Path) -> None:
     """On one machine they share the listeners' ports; the kernel deals connections out to both."""
     assert key
