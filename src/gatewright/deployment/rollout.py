@@ -79,6 +79,7 @@ class Rollout:
         self._seq = 0
         self._lane = CredentialLane(store, self._credentials, clock)
         self._artifacts: dict[str, ChangeRow] = {}
+        self._rows: dict[str, ArtifactRow | None] = {}
         self._keys_behind: dict[str, int] = {}
         self._deleted: deque[str] = deque()
         self._wake = store.subscribe()
@@ -171,14 +172,17 @@ class Rollout:
                 await self._step()
             except StoreUnavailable as problem:
                 _log.warning("the change feed cannot be read; traffic goes on", error=str(problem))
+                self._wake.set()
                 await asyncio.sleep(_RETRY_PAUSE_S)
             except Exception:  # noqa: BLE001 - nobody else would carry changes to the routers
                 _log.exception("a step of the rollout failed; the next one is tried")
+                self._wake.set()
                 await asyncio.sleep(_RETRY_PAUSE_S)
 
     async def _step(self) -> None:
         """One piece of work, the most urgent first."""
-        await self._read_feed()
+        if self._wake.is_set() or time.monotonic() - self._read_at >= self._poll_interval:
+            await self._read_feed()
         if self._lane.waiting:
             await self._roll_credentials()
         elif self._artifacts:
@@ -226,20 +230,32 @@ class Rollout:
         if time.monotonic() - self._read_at > self._retention:
             await self._catch_up()
         while True:
-            found = await self._store.read(
-                lambda connection: changes.since(connection, self._gateway_id, self._seq, _FEED_PAGE)
-            )
+            found, rows = await self._store.read(self._read_page)
             for change in found:
                 self._seq = change.seq
                 if change.kind in CREDENTIAL_KINDS:
                     self._lane.add(change)
                 else:
                     self._artifacts[change.artifact_id] = change
+                    self._rows.pop(change.artifact_id, None)
+            self._rows.update(rows)
             if len(found) < _FEED_PAGE:
                 break
         self._read_at = time.monotonic()
         oldest = min((change.at for change in (*self._lane.waiting.values(), *self._artifacts.values())), default=None)
         metrics.FEED_LAG.set(0 if oldest is None else max(0.0, (self._clock() - oldest).total_seconds()))
+
+    def _read_page(self, connection: Connection) -> tuple[list[ChangeRow], dict[str, ArtifactRow | None]]:
+        """The next changes, and the first artifacts that they name as they are at the same moment: one hop, not two."""
+        found = changes.since(connection, self._gateway_id, self._seq, _FEED_PAGE)
+        named = dict.fromkeys(change.artifact_id for change in found if change.kind not in CREDENTIAL_KINDS)
+        return found, self._read_rows(connection, list(named)[:_GROUP])
+
+    def _read_rows(self, connection: Connection, uuids: Iterable[str]) -> dict[str, ArtifactRow | None]:
+        wanted = dict.fromkeys(uuids)
+        if not wanted:
+            return {}
+        return {**wanted, **{row.uuid: row for row in artifacts.some(connection, self._gateway_id, wanted)}}
 
     # -- credentials -----------------------------------------------------------------------------------------------
 
@@ -270,10 +286,10 @@ class Rollout:
 
     async def _roll_artifacts(self) -> None:
         batch = dict(list(self._artifacts.items())[:_GROUP])
-        rows = {
-            row.uuid: row
-            for row in await self._store.read(lambda connection: artifacts.some(connection, self._gateway_id, batch))
-        }
+        unread = [uuid for uuid in batch if uuid not in self._rows]
+        if unread:
+            self._rows.update(await self._store.read(lambda connection: self._read_rows(connection, unread)))
+        rows = {uuid: self._rows.pop(uuid) for uuid in batch}
         for uuid in batch:
             del self._artifacts[uuid]
         wanted: dict[str, Api | None] = {}
