@@ -3,6 +3,8 @@
 import asyncio
 import signal
 
+import uvloop
+
 from gatewright.cli import hub_connection, output
 from gatewright.cli.exits import Exit, Failure
 from gatewright.hub.config import HubConfig
@@ -15,7 +17,7 @@ def run(config: HubConfig) -> int:
     """Start, serve, stop; the exit code. Raises Failure when the hub cannot start."""
     configure_logging("hub")
     try:
-        return asyncio.run(_run(config))
+        return uvloop.run(_run(config))
     except HubStartError as error:
         raise Failure(str(error), where=error.code) from error
 

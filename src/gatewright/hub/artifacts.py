@@ -4,7 +4,7 @@ import uuid
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, or_, select
+from sqlalchemy import Connection, Row, bindparam, delete, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from gatewright.hub import gateways
@@ -28,6 +28,9 @@ _STORE = _INSERT.on_conflict_do_update(
     where=(artifacts.c.origin == ORIGIN_HUB) & (artifacts.c.kind == _INSERT.excluded.kind),
 ).returning(artifacts.c.id)
 """One statement adds or replaces; it answers nothing when the handle belongs to something else."""
+_FIND = (
+    select(artifacts).where(or_(artifacts.c.handle == bindparam("ref"), artifacts.c.id == bindparam("ref"))).limit(1)
+)
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -63,9 +66,7 @@ def store_document(unit: Unit, document: Document) -> Stored:
 
 def find(connection: Connection, ref: str) -> Row[Any]:
     """An artifact by handle or id. ApiError 404."""
-    row = connection.execute(
-        select(artifacts).where(or_(artifacts.c.handle == ref, artifacts.c.id == ref)).limit(1)
-    ).first()
+    row = connection.execute(_FIND, {"ref": ref}).first()
     if row is None:
         raise not_found("artifact", ref)
     return row

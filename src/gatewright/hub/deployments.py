@@ -7,9 +7,10 @@ milliseconds, and strictly growing for a row, because a gateway ignores an event
 import enum
 import secrets
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, case, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from gatewright.hub import artifacts, gateways, keys
@@ -156,22 +157,8 @@ def views(
     gateway_id: str | None = None,
 ) -> list[DeploymentView]:
     """Status rows for people, by artifact and gateway."""
-    query = (
-        select(
-            statuses,
-            artifact_table.c.handle,
-            artifact_table.c.kind,
-            artifact_table.c.origin,
-            gateway_table.c.handle.label("gateway"),
-        )
-        .join(artifact_table, artifact_table.c.id == statuses.c.artifact_id)
-        .join(gateway_table, gateway_table.c.id == statuses.c.gateway_id)
-        .order_by(artifact_table.c.handle, gateway_table.c.handle)
-    )
-    if artifact_id is not None:
-        query = query.where(statuses.c.artifact_id == artifact_id)
-    if gateway_id is not None:
-        query = query.where(statuses.c.gateway_id == gateway_id)
+    query = _views(by_artifact=artifact_id is not None, by_gateway=gateway_id is not None)
+    wanted = {"artifact": artifact_id, "gateway": gateway_id}
     return [
         DeploymentView(
             artifact_id=row.artifact_id,
@@ -186,8 +173,30 @@ def views(
             updated_at=Timestamp.from_ms(row.updated_at).text(),
             reason=row.reason or "",
         )
-        for row in connection.execute(query)
+        for row in connection.execute(query, {name: value for name, value in wanted.items() if value is not None})
     ]
+
+
+@cache
+def _views(*, by_artifact: bool, by_gateway: bool) -> Select[Any]:
+    """Built once for each combination: building costs more than the database takes to answer."""
+    query = (
+        select(
+            statuses,
+            artifact_table.c.handle,
+            artifact_table.c.kind,
+            artifact_table.c.origin,
+            gateway_table.c.handle.label("gateway"),
+        )
+        .join(artifact_table, artifact_table.c.id == statuses.c.artifact_id)
+        .join(gateway_table, gateway_table.c.id == statuses.c.gateway_id)
+        .order_by(artifact_table.c.handle, gateway_table.c.handle)
+    )
+    if by_artifact:
+        query = query.where(statuses.c.artifact_id == bindparam("artifact"))
+    if by_gateway:
+        query = query.where(statuses.c.gateway_id == bindparam("gateway"))
+    return query
 
 
 def wire_rows(connection: Connection, gateway_id: str, since: Timestamp | None) -> list[DeploymentRow]:
