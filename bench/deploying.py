@@ -2,7 +2,9 @@
 
 import asyncio
 import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 
 from bench import documents
 from bench.caller import Caller
@@ -19,12 +21,11 @@ _QUIET_S = 0.05
 async def measure(site: Site, plan: Plan) -> list[Row]:
     """Each time a new API with an upstream that the gateway does not know; polled on one kept-alive connection."""
     times: dict[str, list[float]] = {name: [] for name in site.gateways}
-    callers = {name: Caller(gateway.ports.http) for name, gateway in site.gateways.items()}
-    for number in range(plan.deploys + _WARM_UP):
-        for name, caller in callers.items():
-            taken = await _deploy(site, name, caller, number)
-            if number >= _WARM_UP:
-                times[name].append(taken)
+    with ExitStack() as stack:
+        callers = {
+            name: stack.enter_context(closing(Caller(gateway.ports.http))) for name, gateway in site.gateways.items()
+        }
+        await _repeat(site, plan, callers, times)
     rows: list[Row] = []
     for name, taken_s in times.items():
         size = site.sizes[name]
@@ -34,12 +35,20 @@ async def measure(site: Site, plan: Plan) -> list[Row]:
     return rows
 
 
+async def _repeat(site: Site, plan: Plan, callers: Mapping[str, Caller], times: Mapping[str, list[float]]) -> None:
+    for number in range(plan.deploys + _WARM_UP):
+        for name, caller in callers.items():
+            taken = await _deploy(site, name, caller, number)
+            if number >= _WARM_UP:
+                times[name].append(taken)
+
+
 async def _deploy(site: Site, gateway: str, caller: Caller, number: int) -> float:
     """One deployment; seconds until it served. It is deleted again."""
     name = f"new-{gateway}-{number}"
     document = documents.rest_api(name, site.upstream(number + 2))
     await caller.until(404, documents.path(name))
-    began = asyncio.get_running_loop().time()
+    began = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
         seen = tasks.create_task(caller.until(200, documents.path(name), timeout_s=_PATIENCE_S))
         tasks.create_task(site.hub.deploy(document, [gateway]))

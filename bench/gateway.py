@@ -5,7 +5,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import httpx2
@@ -69,7 +69,7 @@ class Gateway:
 
     async def serving(self) -> None:
         """Wait until Envoy answers anything."""
-        async with Caller(self.ports.http) as caller:
+        with closing(Caller(self.ports.http)) as caller:
             await caller.until(200, "/_gateway-health/ready", timeout_s=_PATIENCE_S, pause_s=0.01)
 
     async def stop(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -100,7 +101,7 @@ class Site:
 
     async def until_last_serves(self, gateway: str, *, timeout_s: float = _START_S) -> None:
         """Raises NotAnswered."""
-        async with Caller(self.gateways[gateway].ports.http) as caller:
+        with closing(Caller(self.gateways[gateway].ports.http)) as caller:
             await caller.until(200, documents.path(self.last(gateway)), timeout_s=timeout_s, pause_s=0.002)
 
     def target(self, gateway: str, *, key: bool = False) -> Target:
@@ -134,7 +135,7 @@ class Site:
         file.write_text(json.dumps(plain.configuration(port, self._backend_port, last)), encoding="ascii")
         options = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
         child = self.children.start("plain", (str(locate()), "--config-path", str(file), *options))
-        async with Caller(port) as caller:
+        with closing(Caller(port)) as caller:
             await caller.until(200, documents.path(self.last("few")), timeout_s=_START_S, pause_s=0.01)
         return child, port
 
