@@ -1,5 +1,6 @@
 """A controller and routers as processes of their own: routers serve without it, start without it, and catch up."""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,10 @@ def test_a_router_starts_without_its_controller(
 ) -> None:
     """From the last good snapshot on disk; what has changed meanwhile comes when the controller does."""
     controller.stop()
+    snapshot = router.data_dir / "snapshots" / "last-good.snapshot"
+    digest = hashlib.sha256(key.encode()).hexdigest().encode()
+    # Many changes become one write, at most one in a second.
+    until(lambda: snapshot.exists() and digest in snapshot.read_bytes(), "the snapshot is on disk")
     envoy = router.process.envoy()
     router.kill()
     until(lambda: not alive(envoy), "Envoy has died with its router")
