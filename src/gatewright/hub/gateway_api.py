@@ -80,12 +80,10 @@ class GatewayApi:
         return Starlette(routes=routes, exception_handlers=internal_handlers())
 
     async def _caller(self, request: Request) -> Caller:
-        presented = request.headers.get(paths.TOKEN_HEADER, "")
-        if not presented:
-            raise ApiError(401, "UNAUTHORIZED", "API key is required. Provide 'api-key' header.")
+        presented = _presented(request)
         caller = await self._services.store.read(lambda connection: gateways.authenticate(connection, presented))
         if caller is None:
-            raise ApiError(401, "UNAUTHORIZED", "Invalid or expired API key")
+            raise _unknown_token()
         return caller
 
     async def _not_upgraded(self, request: Request) -> Response:
@@ -97,14 +95,21 @@ class GatewayApi:
         label = NAMES[kind].label
 
         async def definition(request: Request) -> Response:
-            caller = await self._caller(request)
-            artifact_id = request.path_params["artifact_id"]
+            presented, artifact_id = _presented(request), request.path_params["artifact_id"]
+
+            def answer(connection: Connection) -> tuple[Caller | None, str | None]:
+                caller = gateways.authenticate(connection, presented)
+                if caller is None:
+                    return None, None
+                return caller, deployments.current_content(connection, caller.gateway_id, kind, artifact_id)
+
+            # One question to the store: a gateway asks it in the middle of a deployment.
             try:
-                content = await self._services.store.read(
-                    lambda connection: deployments.current_content(connection, caller.gateway_id, kind, artifact_id)
-                )
+                caller, content = await self._services.store.read(answer)
             except ApiError as error:
                 raise ApiError(error.status, error.code, f"{label} not found") from None
+            if caller is None:
+                raise _unknown_token()
             if content is None:
                 raise ApiError(404, "NOT_FOUND", f"No active deployment found for this {label} on this gateway")
             document = for_gateway(content, alpha=gateways.reads_only_alpha(caller.version))
@@ -225,6 +230,17 @@ def _decoded(body: bytes, kind: type[T]) -> T:
     if isinstance(value, Undecodable):
         raise ApiError(400, "VALIDATION_FAILED", f"Invalid request body: {value.reason}")
     return value
+
+
+def _presented(request: Request) -> str:
+    presented = request.headers.get(paths.TOKEN_HEADER, "")
+    if not presented:
+        raise ApiError(401, "UNAUTHORIZED", "API key is required. Provide 'api-key' header.")
+    return presented
+
+
+def _unknown_token() -> ApiError:
+    return ApiError(401, "UNAUTHORIZED", "Invalid or expired API key")
 
 
 def _since(request: Request, name: str, complaint: str) -> Timestamp | None:
