@@ -28,7 +28,7 @@ class Caller:
         self._rest = b""
 
     async def until(
-        self, status: int, path: str, *, key: str = "", timeout_s: float = 30.0, pause_s: float = 0.0005
+        self, status: int, path: str, *, key: str = "", timeout_s: float = 30.0, pause_s: float = 0.001
     ) -> float:
         """Ask until the answer has that status; when it came, as `time.perf_counter`. Raises NotAnswered."""
         given_up = threading.Event()
