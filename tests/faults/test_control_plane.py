@@ -4,7 +4,6 @@ import asyncio
 import concurrent.futures
 import io
 import json
-import socket
 import threading
 import zipfile
 from collections.abc import Awaitable, Iterator
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from controlplane_hostile import ACK, BINARY, TEXT, Hostile, Peer, greet, honest
 from envoy_harness import Backend
-from gateway_processes import HOST, Gateway, rest_api, until
+from gateway_processes import Gateway, rest_api, until
 
 from gatewright.wire.archives import write_definition
 
@@ -223,16 +222,22 @@ def test_a_frame_without_end(linked: Gateway, control_plane: ControlPlane) -> No
     assert _resident(linked) - before < 150 << 20
 
 
-def test_a_control_plane_that_says_nothing(control_plane: ControlPlane, linked: Gateway, tmp_path: Path) -> None:
-    """It accepts connections and never answers. The gateway is up all the same, and says what it waits for."""
-    with socket.create_server((HOST, 0)) as deaf:
-        settings = over(control_plane)
-        settings["controller"]["controlplane"]["host"] = f"{HOST}:{deaf.getsockname()[1]}"
-        with Gateway(tmp_path, settings) as gateway:
-            assert gateway.get("/_gateway-health/ready").status == 200
-            link = until(lambda: (link := gateway.link).get("lastError") and link, "the link gives up waiting")
-            assert link["lastError"]["code"] == "LINK_TIMEOUT"
-            assert link["lastError"]["advice"]
+def test_a_control_plane_that_says_nothing(linked: Gateway, control_plane: ControlPlane, backend: Backend) -> None:
+    """It takes the connection and is silent from then on: waited for within bounds, while the gateway serves."""
+
+    async def silent(_peer: Peer) -> None:
+        pass
+
+    control_plane.server.on_peer = silent
+    control_plane.cut()
+    until(lambda: linked.link["state"] != "connected", "the connection is lost")
+    linked.deploy(rest_api("in-silence", backend.port))
+    assert linked.get("/in-silence/items").status == 200
+    error = until(
+        lambda: (error := linked.link["lastError"]) and error["code"] == "LINK_NO_ACK" and error, "it gives up waiting"
+    )
+    assert "5 s" in error["message"]
+    linked.remove("in-silence")
 
 
 def test_a_certificate_that_cannot_be_verified(tmp_path: Path) -> None:

@@ -66,6 +66,22 @@ def test_poison_in_a_scope_that_others_share(strict: Gateway, backend: Backend) 
         assert strict.artifact("shared-good")["serving"]["state"] == "served"
 
 
+def test_poison_where_an_api_lies_at_the_root(strict: Gateway, backend: Backend) -> None:
+    """All APIs are in one resource then: the one that spoils it is found, the others go on, also with changes."""
+    everything = rest_api("root", backend.port, context="/", operations=[{"method": "POST", "path": "/*"}])
+    with strict.undisturbed("/healthy/items", "/shared/good/items"):
+        strict.deploy(everything)
+        poisoned = rest_api("spoiler", backend.port, operations=[{"method": "GET", "path": LONG}])
+        answer = strict.post(poisoned)
+        strict.deploy(rest_api("beside", backend.port))
+        assert strict.get("/beside/items").status == 200
+        assert "regex" in strict.served(answer, "refused")["reason"]
+        states = {artifact["handle"]: artifact["serving"]["state"] for artifact in strict.status()["artifacts"]}
+        assert {handle for handle, state in states.items() if state == "quarantined"} == {"spoiler"}
+        for handle in ("spoiler", "beside", "root"):
+            strict.remove(handle)
+
+
 def test_poison_survives_a_restart_and_so_does_its_last_good_version(strict: Gateway, backend: Backend) -> None:
     good = rest_api("lasting", backend.port)
     strict.deploy(good)

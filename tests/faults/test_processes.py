@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +95,17 @@ def test_a_clean_stop_and_start(served: Gateway) -> None:
     assert not alive(envoy)
     served.start()
     assert served.get("/healthy/items").status == 200
+
+
+def test_a_stop_lets_requests_finish(served: Gateway, backend: Backend) -> None:
+    answers = []
+    request = threading.Thread(target=lambda: answers.append(served.get("/healthy/items?delay=0.7")))
+    request.start()
+    until(lambda: any("delay=0.7" in seen for seen in backend.requests), "the request is at the backend")
+    served.stop()
+    request.join(10)
+    assert [answer.status for answer in answers] == [200]
+    served.start()
 
 
 def test_ctrl_c(served: Gateway) -> None:
