@@ -604,6 +604,8 @@ class Hub:
     def __exit__(self, *_: object) -> None:
         if self.is_running:
             self.stop()
+        found = [name for name in leaks(self.data_dir, self.secrets) if name != "admin-token"]
+        assert not found, f"secrets stand in {found}"
 
     @property
     def ca_file(self) -> Path:

@@ -73,6 +73,27 @@ def test_a_request_in_flight_survives_deployments(gateway: Gateway, backend: Bac
     gateway.remove("slow")
 
 
+def test_edits_of_a_busy_api_lose_no_request(gateway: Gateway, backend: Backend, other_backend: Backend) -> None:
+    """Every edit changes the upstream, so that clusters come and go under the requests."""
+    ports = (other_backend.port, backend.port)
+    gateway.deploy(rest_api("busy", backend.port))
+    with gateway.undisturbed("/busy/items", threads=2) as traffic:
+        for number in range(30):
+            gateway.replace(rest_api("busy", ports[number % 2], context="/busy", base=f"/b{number}"))
+            assert gateway.get("/busy/items").json["path"] == f"/b{number}/items"
+        traffic.proceed(20)
+    gateway.remove("busy")
+
+
+def test_an_api_that_comes_and_goes(gateway: Gateway, backend: Backend) -> None:
+    document = rest_api("flapping", backend.port)
+    for _ in range(10):
+        gateway.deploy(document)
+        assert gateway.get("/flapping/items").status == 200
+        gateway.remove("flapping")
+        assert gateway.get("/flapping/items").status == 404
+
+
 def test_two_apis_share_a_first_segment(gateway: Gateway, backend: Backend, other_backend: Backend) -> None:
     gateway.deploy(rest_api("shop-orders", backend.port, context="/shop/orders"))
     with gateway.undisturbed("/shop/orders/items"):
