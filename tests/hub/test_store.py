@@ -14,6 +14,7 @@ from gatewright.hub.gateways import Registration
 from gatewright.hub.problems import HubStartError
 from gatewright.hub.store import Published, Store, Unit
 from gatewright.hub.tables import events
+from gatewright.hub.vault import Vault
 from gatewright.wire.envelope import EventTooLarge
 
 
@@ -24,7 +25,7 @@ def published() -> list[Published]:
 
 @pytest.fixture
 async def store(tmp_path: Path, published: list[Published]) -> AsyncIterator[Store]:
-    made = Store(tmp_path / "hub.db", TurnableClock(), published.extend)
+    made = Store(tmp_path / "hub.db", TurnableClock(), Vault(bytes(32)), published.extend)
     await made.open()
     yield made
     await made.close()
@@ -92,7 +93,7 @@ async def test_an_unusable_file_is_named_with_what_to_do(tmp_path: Path, damage:
         with sqlite3.connect(path) as later:
             later.execute("PRAGMA user_version = 99")
         later.close()
-    store = Store(path, TurnableClock(), lambda _events: None)
+    store = Store(path, TurnableClock(), Vault(bytes(32)), lambda _events: None)
     with pytest.raises(HubStartError, match=str(path)) as refusal:
         await store.open()
     assert refusal.value.code in {"HUB_DATABASE_UNUSABLE", "HUB_DATABASE_TOO_NEW"}

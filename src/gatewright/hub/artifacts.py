@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from gatewright.hub import gateways
-from gatewright.hub.documents import Document
+from gatewright.hub.documents import Document, provider_handles
 from gatewright.hub.problems import ApiError, not_found
 from gatewright.hub.store import Unit
 from gatewright.hub.tables import artifacts, statuses
@@ -97,6 +97,7 @@ def remove(unit: Unit, ref: str) -> Row[Any]:
     row = find(unit.connection, ref)
     if row.origin == ORIGIN_GATEWAY and _wanted_somewhere(unit.connection, row.id):
         raise ApiError(409, "ARTIFACT_IN_USE", f"{row.handle!r} belongs to a gateway that still has it deployed.")
+    _refuse_referred(unit.connection, row)
     unit.connection.execute(delete(artifacts).where(artifacts.c.id == row.id))
     kind = kind_of(row.kind)
     if kind is not None and row.origin == ORIGIN_HUB:
@@ -135,6 +136,16 @@ def existing(connection: Connection, ids: tuple[str, ...]) -> set[str]:
         chunk = ids[start : start + 500]
         found.update(connection.execute(select(artifacts.c.id).where(artifacts.c.id.in_(chunk))).scalars())
     return found
+
+
+def _refuse_referred(connection: Connection, row: Row[Any]) -> None:
+    """ApiError 409 for a provider of a proxy: gateways refuse to delete it and have no way to say so."""
+    if row.kind != ArtifactKind.LLM_PROVIDER.value:
+        return
+    query = select(artifacts.c.handle, artifacts.c.document).where(artifacts.c.kind == ArtifactKind.LLM_PROXY.value)
+    for proxy in connection.execute(query):
+        if row.handle in provider_handles(proxy.document):
+            raise ApiError(409, "ARTIFACT_IN_USE", f"The proxy {proxy.handle!r} refers to the provider {row.handle!r}.")
 
 
 def _wanted_somewhere(connection: Connection, artifact_id: str) -> bool:

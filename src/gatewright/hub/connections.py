@@ -15,8 +15,9 @@ from sqlalchemy import Connection as DatabaseConnection
 from sqlalchemy import select
 
 from gatewright.hub.gateways import ACTIVE, confirm
-from gatewright.hub.store import Published, Store
+from gatewright.hub.store import EVENT, Published, Store
 from gatewright.hub.tables import events, gateways, tokens
+from gatewright.hub.vault import SEALED, Vault
 from gatewright.observability.logging import get_logger
 
 _PAGE: Final = 200
@@ -81,7 +82,7 @@ class GatewayConnection:
         self._behind = False
         self._waiting.clear()
         cursor, gateway_id = self.cursor, self.gateway_id
-        page = await store.read(lambda connection: _page(connection, gateway_id, cursor))
+        page = await store.read(lambda connection: _page(connection, store.vault, gateway_id, cursor))
         if len(page) == _PAGE:
             self._behind = True
         for event in page:
@@ -192,14 +193,17 @@ class Connections:
             _log.warning("cannot remember how far a gateway is confirmed", gateway=gateway_id, error=str(error))
 
 
-def _page(connection: DatabaseConnection, gateway_id: str, after: int) -> list[Published]:
+def _page(connection: DatabaseConnection, vault: Vault, gateway_id: str, after: int) -> list[Published]:
     rows = connection.execute(
         select(events.c.seq, events.c.body)
         .where(events.c.gateway_id == gateway_id, events.c.seq > after)
         .order_by(events.c.seq)
         .limit(_PAGE)
     )
-    return [Published(row.seq, gateway_id, row.body) for row in rows]
+    return [
+        Published(row.seq, gateway_id, vault.unseal(row.body, EVENT) if row.body.startswith(SEALED) else row.body)
+        for row in rows
+    ]
 
 
 def _confirmed_seq(connection: DatabaseConnection, gateway_id: str, token_id: str) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from gatewright.hub import artifacts, gateways, keys
+from gatewright.hub import applications, artifacts, gateways, keys, references, subscriptions
 from gatewright.hub.artifacts import Stored
 from gatewright.hub.documents import Document
 from gatewright.hub.problems import ApiError, not_found
@@ -267,6 +267,7 @@ def record(unit: Unit, artifact_id: str, gateway_id: str, content: str, *, revis
             "created_at": unit.now.unix_ms,
         },
     )
+    references.record(unit.connection, deployment_id, content)
     return deployment_id
 
 
@@ -324,6 +325,10 @@ def _deploy_to(unit: Unit, artifact: Stored, handles: tuple[str, ...]) -> str:
         # A gateway drops keys of an artifact that it does not know yet, so they follow each deployment.
         if target.has_keys:
             keys.announce_all(unit, artifact.id, target.id)
+            applications.announce_all(unit, artifact.id, target.id)
+        # Until now this gateway was told of none of them; later ones reach it as they are made.
+        if target.performed_at is None:
+            subscriptions.announce_all(unit, artifact.id, target.id)
     return artifact.id
 
 

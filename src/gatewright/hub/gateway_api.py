@@ -14,7 +14,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
-from gatewright.hub import artifacts, deployments, gateways, keys, manifests, pushed
+from gatewright.hub import (
+    artifacts,
+    deployments,
+    gateways,
+    keys,
+    manifests,
+    plans,
+    platform_secrets,
+    pushed,
+    subscriptions,
+)
 from gatewright.hub.documents import for_gateway
 from gatewright.hub.gateways import Caller
 from gatewright.hub.http import as_json, internal_handlers, read_body
@@ -37,7 +47,8 @@ from gatewright.wire.imports import (
 )
 from gatewright.wire.kinds import KEY_SYNC_ORDER, NAMES, ArtifactKind
 from gatewright.wire.manifest import MAX_MANIFEST_BYTES, decode_manifest
-from gatewright.wire.platform_secrets import SecretList
+from gatewright.wire.platform_secrets import SecretValue
+from gatewright.wire.subscriptions import SubscriptionRow
 from gatewright.wire.times import Timestamp
 
 T = TypeVar("T")
@@ -160,20 +171,20 @@ class GatewayApi:
 
     async def _plans(self, request: Request) -> Response:
         await self._caller(request)
-        return as_json([])
+        return as_json(await self._services.store.read(plans.wire_rows))
 
     async def _subscriptions(self, request: Request) -> Response:
         caller = await self._caller(request)
         artifact_id = request.path_params["artifact_id"]
 
-        def check(connection: Connection) -> bool:
+        def rows(connection: Connection) -> list[SubscriptionRow]:
             if not artifacts.existing(connection, (artifact_id,)):
                 raise ApiError(404, "NOT_FOUND", "API not found")
-            return deployments.is_associated(connection, artifact_id, caller.gateway_id)
+            if not deployments.is_associated(connection, artifact_id, caller.gateway_id):
+                raise ApiError(403, "FORBIDDEN", "API is not associated with this gateway")
+            return subscriptions.wire_rows(connection, self._services.store.vault, artifact_id)
 
-        if not await self._services.store.read(check):
-            raise ApiError(403, "FORBIDDEN", "API is not associated with this gateway")
-        return as_json([])
+        return as_json(await self._services.store.read(rows))
 
     def _keys_of(self, kind: ArtifactKind) -> Endpoint:
         async def api_keys(request: Request) -> Response:
@@ -187,13 +198,25 @@ class GatewayApi:
         return api_keys
 
     async def _secrets(self, request: Request) -> Response:
-        await self._caller(request)
-        _since(request, "updatedAfter", "Invalid 'updatedAfter' parameter. Expected RFC 3339 format")
-        return as_json(SecretList())
+        caller = await self._caller(request)
+        after = _since(request, "updatedAfter", "Invalid 'updatedAfter' parameter. Expected RFC 3339 format")
+        values = request.query_params.get("includeValues", "").lower() == "true"
+        vault = self._services.store.vault
+        return as_json(
+            await self._services.store.read(
+                lambda connection: platform_secrets.wire_list(
+                    connection, vault, caller.gateway_id, values=values, after=after
+                )
+            )
+        )
 
     async def _secret_value(self, request: Request) -> Response:
-        await self._caller(request)
-        raise ApiError(404, "NOT_FOUND", "Secret not found")
+        caller = await self._caller(request)
+        handle, vault = request.path_params["handle"], self._services.store.vault
+        value = await self._services.store.read(
+            lambda connection: platform_secrets.wire_value(connection, vault, caller.gateway_id, handle)
+        )
+        return as_json(SecretValue(value=value))
 
     async def _manifest(self, request: Request) -> Response:
         """The gateway in the path does not count, the token's does."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from gatewright.hub import artifacts
+from gatewright.hub import artifacts, gateways
 from gatewright.hub.problems import ApiError, invalid
 from gatewright.hub.store import Unit
 from gatewright.hub.tables import api_keys, statuses
@@ -36,6 +36,8 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     expires_at: str = ""
     issuer: str = ""
     created_by: str = ""
+    gateways: tuple[str, ...] = ()
+    """Handles of the only gateways that may know the key; empty: all that have the artifact."""
 
 
 def create(unit: Unit, ref: str, wanted: KeyRequest) -> IssuedApiKey:
@@ -54,6 +56,7 @@ def create(unit: Unit, ref: str, wanted: KeyRequest) -> IssuedApiKey:
         "mask": f"{KEY_PREFIX}****{plain[-4:]}",
         "status": ACTIVE,
         "issuer": wanted.issuer or None,
+        "targets": " ".join(gateways.find(unit.connection, handle).id for handle in dict.fromkeys(wanted.gateways)),
         # The original allows ten keys for each user and artifact and drops the rest in silence, so that a hub which
         # called them all the work of one user would lose the eleventh.
         "created_by": wanted.created_by or f"hub/{name}",
@@ -67,7 +70,7 @@ def create(unit: Unit, ref: str, wanted: KeyRequest) -> IssuedApiKey:
     )
     unit.connection.execute(insert(api_keys).values(**values))
     row = _find(unit.connection, artifact.id, name)
-    for gateway_id in _gateways_of(unit.connection, artifact.id):
+    for gateway_id in _gateways_of(unit.connection, row):
         _announce(unit, row, gateway_id)
     return IssuedApiKey(key=_view(row, artifact.handle), api_key=plain)
 
@@ -81,7 +84,7 @@ def revoke(unit: Unit, ref: str, name: str) -> None:
             update(api_keys).where(api_keys.c.uuid == row.uuid).values(status=REVOKED, updated_at=unit.now.unix_ms)
         )
     payload = events.ApiKeyRevoked(api_id=artifact.id, key_name=name)
-    for gateway_id in _gateways_of(unit.connection, artifact.id):
+    for gateway_id in _gateways_of(unit.connection, row):
         unit.emit(gateway_id, events.API_KEY_REVOKED, payload, user_id=row.created_by)
 
 
@@ -96,7 +99,7 @@ def announce_all(unit: Unit, artifact_id: str, gateway_id: str) -> None:
     """Send every active key of an artifact that has not expired to one gateway."""
     rows = unit.connection.execute(_ACTIVE_OF, {"artifact": artifact_id}).all()
     for row in rows:
-        if row.expires_at is None or row.expires_at > unit.now.unix_ms:
+        if _is_for(row, gateway_id) and (row.expires_at is None or row.expires_at > unit.now.unix_ms):
             _announce(unit, row, gateway_id)
 
 
@@ -111,7 +114,7 @@ def wire_rows(connection: Connection, gateway_id: str, kind: ArtifactKind, issue
     )
     if issuer:
         query = query.where(api_keys.c.issuer == issuer)
-    return [_wire_row(row) for row in connection.execute(query)]
+    return [_wire_row(row) for row in connection.execute(query) if _is_for(row, gateway_id)]
 
 
 def _wire_row(row: Row[Any]) -> ApiKeyRow:
@@ -194,9 +197,15 @@ def _find(connection: Connection, artifact_id: str, name: str) -> Row[Any]:
     return row
 
 
-def _gateways_of(connection: Connection, artifact_id: str) -> list[str]:
-    query = select(statuses.c.gateway_id).where(statuses.c.artifact_id == artifact_id).order_by(statuses.c.gateway_id)
-    return list(connection.execute(query).scalars())
+def _gateways_of(connection: Connection, key: Row[Any]) -> list[str]:
+    query = select(statuses.c.gateway_id).where(statuses.c.artifact_id == key.artifact_id)
+    found = connection.execute(query.order_by(statuses.c.gateway_id)).scalars()
+    return [gateway_id for gateway_id in found if _is_for(key, gateway_id)]
+
+
+def _is_for(key: Row[Any], gateway_id: str) -> bool:
+    """A key that names gateways is for nobody else, also when those are gone."""
+    return not key.targets or gateway_id in key.targets.split()
 
 
 def _view(row: Row[Any], handle: str) -> ApiKeyView:

@@ -14,7 +14,8 @@ from starlette.routing import Route
 from gatewright import __version__
 from gatewright.hub import artifacts, deployments, event_log, gateways, keys, manifests, openapi, watch_api
 from gatewright.hub.admin import Administrator
-from gatewright.hub.documents import as_yaml, read_rest_api, read_tree
+from gatewright.hub.consumers_api import ConsumersApi
+from gatewright.hub.documents import as_yaml, read_document, read_tree
 from gatewright.hub.gateways import Registration
 from gatewright.hub.http import as_json, public_handlers, read_body, read_json
 from gatewright.hub.keys import KeyRequest
@@ -76,6 +77,7 @@ class PeopleApi:
             ("GET", "/events", self._list_events),
             ("GET", "/watch", self._watch),
             ("POST", "/openapi", self._convert),
+            *ConsumersApi(self._services.store).table(),
         ]
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
@@ -167,8 +169,8 @@ class PeopleApi:
         return as_json(artifacts.view(row, with_document=True))
 
     async def _deploy_document(self, request: Request) -> Response:
-        """Store a RestApi and deploy it to the gateways named by `gateway` parameters, if any."""
-        document = read_rest_api(await read_body(request, self._services.config.max_document_bytes))
+        """Store a document and deploy it to the gateways named by `gateway` parameters, if any."""
+        document = read_document(await read_body(request, self._services.config.max_document_bytes))
         handles = _gateway_handles(request)
         return await self._changed(lambda unit: deployments.deploy_document(unit, document, handles), 201)
 

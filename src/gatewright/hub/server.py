@@ -33,6 +33,7 @@ from gatewright.hub.services import Services
 from gatewright.hub.store import Published, Store
 from gatewright.hub.tls import server_context
 from gatewright.hub.upkeep import Upkeep
+from gatewright.hub.vault import load_vault
 from gatewright.hub.watching import Touched, Watchers
 from gatewright.observability.logging import get_logger
 from gatewright.wire.paths import CLOUD_BASE, REASON_SERVER_SHUTDOWN
@@ -116,7 +117,8 @@ class Hub:
         listener = self._listen()
         self._stack.callback(listener.close)
         watchers = Watchers()
-        store = Store(self.config.data_dir / DATABASE_FILE, self._clock, self._deliver)
+        vault = load_vault(self.config.data_dir)
+        store = Store(self.config.data_dir / DATABASE_FILE, self._clock, vault, self._deliver)
         self._stack.push_async_callback(store.close)
         await store.open()
         self._connections = Connections(store, lambda gateway_id: watchers.tell(Touched(gateway_id=gateway_id)))

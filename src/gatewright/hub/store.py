@@ -17,18 +17,25 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, create_engine, event, insert, text
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gatewright.hub.config import Clock
+from gatewright.hub.migrating import migrate
 from gatewright.hub.problems import HubStartError
-from gatewright.hub.tables import SCHEMA_VERSION, events, metadata
+from gatewright.hub.tables import SCHEMA_VERSION, events, meta
+from gatewright.hub.vault import KEY_FILE, Unsealable, Vault
 from gatewright.wire.envelope import encode_envelope
 from gatewright.wire.times import Timestamp
 
 T = TypeVar("T")
 
+EVENT = "event"
+"""Purpose under which the bodies of events with plain tokens are sealed."""
+
 _READERS = 2
+_VAULT_CHECK = "vault_check"
+_PLAIN_TOKENS = ("subscription.",)
 
 _INSERT_EVENT = insert(events)
 """Statements of the hot paths are built once: building one costs more than running it."""
@@ -43,11 +50,12 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class Unit:
-    """One transaction: its connection, its time, and the events that leave with it."""
+    """One transaction: its connection, its time, the vault, and the events that leave with it."""
 
-    def __init__(self, connection: Connection, now: Timestamp) -> None:
+    def __init__(self, connection: Connection, now: Timestamp, vault: Vault) -> None:
         self.connection = connection
         self.now = now
+        self.vault = vault
         self.events: list[Published] = []
 
     def emit(self, gateway_id: str, kind: str, payload: object, *, user_id: str = "") -> None:
@@ -64,7 +72,7 @@ class Unit:
                 "correlation_id": correlation_id,
                 "type": kind,
                 "action": _action(kind),
-                "body": body,
+                "body": self.vault.seal(body, EVENT) if kind.startswith(_PLAIN_TOKENS) else body,
                 "created_at": self.now.unix_ms,
             },
         )
@@ -74,7 +82,8 @@ class Unit:
 class Store:
     """Open from `open` to `close`. Both run on the event loop that later calls `read` and `write`."""
 
-    def __init__(self, path: Path, clock: Clock, on_events: Callable[[list[Published]], None]) -> None:
+    def __init__(self, path: Path, clock: Clock, vault: Vault, on_events: Callable[[list[Published]], None]) -> None:
+        self.vault = vault
         self._path = path
         self._clock = clock
         self._on_events = on_events
@@ -117,8 +126,8 @@ class Store:
             with engine.begin() as connection:
                 found = connection.execute(text("PRAGMA user_version")).scalar_one()
                 _refuse_later_schema(self._path, found)
-                metadata.create_all(connection)
-                connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
+                migrate(connection, found)
+                self._check_vault(connection)
         except SQLAlchemyError as error:
             engine.dispose()
             raise HubStartError(
@@ -132,6 +141,21 @@ class Store:
         self._path.chmod(0o600)
         self._engine = engine
 
+    def _check_vault(self, connection: Connection) -> None:
+        known = connection.execute(select(meta.c.value).where(meta.c.key == _VAULT_CHECK)).scalar()
+        if known is None:
+            mark = self.vault.seal(_VAULT_CHECK, _VAULT_CHECK)
+            connection.execute(insert(meta).values(key=_VAULT_CHECK, value=mark))
+            return
+        try:
+            self.vault.unseal(known, _VAULT_CHECK)
+        except Unsealable:
+            raise HubStartError(
+                "HUB_KEY_UNUSABLE",
+                f"{self._path} was written with another key than the one in {KEY_FILE} beside it. "
+                "Restore that file from a backup, or use another data directory.",
+            ) from None
+
     def _read(self, work: Callable[[Connection], T]) -> T:
         with self._opened().connect() as connection:
             return work(connection)
@@ -139,7 +163,7 @@ class Store:
     def _write(self, work: Callable[[Unit], T], loop: asyncio.AbstractEventLoop) -> T:
         connection = self._writing()
         with connection.begin():
-            unit = Unit(connection, Timestamp(self._clock()).truncated_to_ms())
+            unit = Unit(connection, Timestamp(self._clock()).truncated_to_ms(), self.vault)
             result = work(unit)
         # Scheduled by the thread that committed, hence in commit order and ahead of the caller's own wake-up.
         if unit.events:

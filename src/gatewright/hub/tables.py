@@ -15,8 +15,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 1
-"""Kept in SQLite's user_version; a hub refuses a file of a later version."""
+SCHEMA_VERSION: Final = 2
+"""Kept in SQLite's user_version; a hub brings an earlier file up to it and refuses a later one."""
 
 metadata = MetaData()
 
@@ -104,11 +104,84 @@ api_keys = Table(
     Column("mask", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("issuer", Text),
+    Column("targets", Text, nullable=False, server_default=""),
     Column("created_by", Text, nullable=False),
     Column("expires_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("artifact_id", "name"),
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("handle", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("billing_plan", Text, nullable=False),
+    Column("stop_on_quota_reach", Boolean, nullable=False),
+    Column("limit_count", Integer),
+    Column("limit_unit", Text, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("status", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+applications = Table(
+    "applications",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("handle", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+application_keys = Table(
+    "application_keys",
+    metadata,
+    Column("application_id", Text, ForeignKey("applications.id", ondelete="CASCADE"), primary_key=True),
+    Column("key_uuid", Text, ForeignKey("api_keys.uuid", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("artifact_id", Text, ForeignKey("artifacts.id", ondelete="CASCADE"), nullable=False),
+    Column("application_id", Text, ForeignKey("applications.id"), index=True),
+    Column("plan_id", Text, ForeignKey("plans.id"), index=True),
+    Column("token_hash", Text, nullable=False),
+    Column("token_sealed", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("billing_customer_id", Text, nullable=False),
+    Column("billing_subscription_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("artifact_id", "token_hash"),
+)
+"""Tokens are sent to gateways in plain again and again, hence sealed beside their hash."""
+
+platform_secrets = Table(
+    "secrets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("handle", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+secret_references = Table(
+    "secret_references",
+    metadata,
+    Column("deployment_id", Text, ForeignKey("deployments.id", ondelete="CASCADE"), primary_key=True),
+    Column("handle", Text, primary_key=True, index=True),
 )
 
 events = Table(

@@ -113,6 +113,69 @@ class IssuedApiKey(View, frozen=True, kw_only=True):
         return f"IssuedApiKey(name={self.key.name!r})"
 
 
+class PlanView(View, frozen=True, kw_only=True):
+    """A subscription plan. `id` is its handle, `uuid` what gateways know it by."""
+
+    id: str
+    uuid: str
+    plan_name: str
+    stop_on_quota_reach: bool
+    status: str
+    created_at: str
+    updated_at: str
+    billing_plan: str = ""
+    throttle_limit_count: int | None = None
+    throttle_limit_unit: str = ""
+    expiry_time: str = ""
+
+
+class SubscriptionView(View, frozen=True, kw_only=True):
+    """A subscription to an API, never its token."""
+
+    id: str
+    api: str
+    status: str
+    created_at: str
+    updated_at: str
+    plan: str = ""
+    application: str = ""
+    billing_customer_id: str = ""
+    billing_subscription_id: str = ""
+
+
+class IssuedSubscription(View, frozen=True, kw_only=True):
+    """A new subscription; the only time that people are shown its token."""
+
+    subscription: SubscriptionView
+    subscription_token: str
+
+    def __repr__(self) -> str:
+        return f"IssuedSubscription(id={self.subscription.id!r})"
+
+
+class ApplicationView(View, frozen=True, kw_only=True):
+    """An application and the UUIDs of its active API keys. `id` is its handle."""
+
+    id: str
+    uuid: str
+    name: str
+    type: str
+    created_at: str
+    updated_at: str
+    keys: tuple[str, ...] = ()
+
+
+class SecretView(View, frozen=True, kw_only=True):
+    """A platform secret, never its value. `id` is the handle that documents refer to."""
+
+    id: str
+    uuid: str
+    name: str
+    type: str
+    created_at: str
+    updated_at: str
+
+
 class EventView(View, frozen=True, kw_only=True):
     """An event of the log. Payloads that carry credentials are left out."""
 
