@@ -112,10 +112,33 @@ def _hub() -> Group:
             Entry("artifacts", f"{module}:artifacts", "List the APIs of the hub, or show one."),
             Entry("deployments", f"{module}:list_deployments", "List what is deployed where."),
             keys,
+            *_hub_consumers(),
             Entry("watch", f"{module}:watch", "Follow gateways and deployments as they change."),
         ),
         help="The embedded control plane: gateways, deployments, keys.",
         panel=_RUN,
+    )
+
+
+def _hub_consumers() -> tuple[Group, ...]:
+    module = f"{_HERE}hub_consumer_commands"
+    things = {
+        "plan": ("Make a plan and tell every gateway.", "Delete a plan.", "Subscription plans."),
+        "subscription": ("Subscribe to an API.", "End a subscription everywhere.", "Subscriptions to APIs."),
+        "application": ("Make an application with API keys.", "Delete an application.", "Applications."),
+        "secret": ("Keep a secret for documents.", "Delete a secret.", "Secrets that documents refer to."),
+    }
+    return tuple(
+        Group(
+            f"{name}s",
+            (
+                Entry("create", f"{module}:create_{name}", create),
+                Entry("list", f"{module}:list_{name}s", f"List the {name}s."),
+                Entry("delete", f"{module}:delete_{name}", delete),
+            ),
+            help=about,
+        )
+        for name, (create, delete, about) in things.items()
     )
 
 
