@@ -10,8 +10,10 @@ import pytest
 from gatewright.artifacts.templates import Renderer
 from gatewright.artifacts.vhosts import VhostDefaults
 from gatewright.deployment import Deployments
+from gatewright.deployment.document_rules import document_rules
 from gatewright.deployment.kinds import RestApiRules
 from gatewright.deployment.rollout import Rollout
+from gatewright.deployment.secrets import Secrets
 from gatewright.deployment.serving import ServingBoard
 from gatewright.hub.client import HubClient
 from gatewright.hub.config import HubConfig
@@ -20,6 +22,7 @@ from gatewright.model.gateway import Gateway, Listener
 from gatewright.policies.registry import installed
 from gatewright.settings.tree import Settings
 from gatewright.store import open_store
+from gatewright.store.encryption import KeyRing
 from gatewright.xds.snapshot import Snapshot
 
 if "controlplane_lab" not in sys.modules:
@@ -42,20 +45,23 @@ async def make_site(tmp_path):
 
     async def make(name: str = "gateway", *, key_limit: int = 10) -> Site:
         gateway = Gateway(listeners=(Listener("http", "127.0.0.1", 8080),))
+        store = await open_store(tmp_path / f"{name}.db", keys=KeyRing([("k1", b"k" * 32)]))
+        secrets = Secrets(store)
+        renderer = Renderer(secrets.value)
         rules = RestApiRules(
             catalogue=installed().catalogue,
             defaults=VhostDefaults(),
-            renderer=Renderer(lambda _handle: None),
+            renderer=renderer,
             gateway=gateway,
         )
-        store = await open_store(tmp_path / f"{name}.db")
+        kinds = [rules, *document_rules(catalogue=installed().catalogue, renderer=renderer)]
         board, snapshot = ServingBoard(), Snapshot()
-        deployments = Deployments(store, [rules], board=board, pushes=True, key_limit=key_limit)
-        rollout = Rollout(store, [rules], snapshot, board, gateway=gateway)
+        deployments = Deployments(store, kinds, board=board, pushes=True, key_limit=key_limit)
+        rollout = Rollout(store, kinds, snapshot, board, gateway=gateway)
         await rollout.load()
         task = asyncio.create_task(rollout.run())
         closers.append((task, rollout, store))
-        return Site(store, deployments, snapshot)
+        return Site(store, deployments, snapshot, secrets)
 
     yield make
     for task, rollout, store in reversed(closers):

@@ -204,7 +204,9 @@ class Hostile:
 def honest(server: Hostile, base: str = "/api/internal/v1") -> None:
     """Empty lists and a welcome for the manifest, as a control plane without artifacts answers."""
     server.answers |= {
+        ("GET", f"{base}/secrets"): (200, {"list": [], "count": 0}),
         ("GET", f"{base}/deployments"): (200, {"deployments": []}),
+        ("GET", f"{base}/subscription-plans"): (200, []),
         ("POST", f"{base}/gateways/gw-1/manifest"): (204, b""),
         ("POST", f"{base}/artifacts/import-gateway-artifacts"): (200, {"artifacts": {}}),
         **{

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from gatewright.controlplane.plane import ControlPlane
 from gatewright.deployment import Deployments
+from gatewright.deployment.secrets import Secrets
 from gatewright.policies.registry import installed
 from gatewright.settings.tree import Settings
 from gatewright.xds.snapshot import Snapshot
@@ -45,15 +46,16 @@ def make_settings(host: str, token: str, *, ca_file: object = "", own: dict | No
 class Site:
     """What is behind a link in tests."""
 
-    def __init__(self, store, deployments: Deployments, snapshot: Snapshot) -> None:
+    def __init__(self, store, deployments: Deployments, snapshot: Snapshot, secrets: Secrets) -> None:
         self.store = store
         self.deployments = deployments
         self.snapshot = snapshot
+        self.secrets = secrets
 
     @asynccontextmanager
     async def linked(self, settings: Settings, **options):
         """A running link."""
-        options = {"catalogue": installed().catalogue, "memory": self.store, **options}
+        options = {"catalogue": installed().catalogue, "memory": self.store, "secrets": self.secrets, **options}
         plane = ControlPlane(settings, self.deployments, **options)
         await plane.start()
         try:

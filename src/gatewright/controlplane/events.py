@@ -24,11 +24,13 @@ class Route(msgspec.Struct, frozen=True):
     """Where an event queues: behind the others of `key`, or, `urgent`, in the lane of its own.
 
     `subject` names what an urgent event overtakes: waiting events of the same key and subject are void with it.
+    `repeats`: an urgent event that voids nothing runs once more in its place behind those that wait.
     """
 
     key: str
     urgent: bool = False
     subject: str = ""
+    repeats: bool = False
 
 
 def moment(time: Timestamp | None) -> datetime | None:

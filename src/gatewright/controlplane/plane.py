@@ -20,9 +20,11 @@ from gatewright.controlplane.dispatch import Dispatcher
 from gatewright.controlplane.drift import DriftCheck, Impossible
 from gatewright.controlplane.drift_report import plain as plain_drift
 from gatewright.controlplane.handlers.contract import Tools
+from gatewright.controlplane.handlers.later import Later
 from gatewright.controlplane.handlers.registry import handlers
 from gatewright.controlplane.journal import Entry, Journal
 from gatewright.controlplane.link import Link, State
+from gatewright.controlplane.platform_secrets import PlatformSecrets
 from gatewright.controlplane.problems import Problem
 from gatewright.controlplane.push.manifest import COMPATIBLE_VERSION, manifest, send_manifest
 from gatewright.controlplane.push.pusher import Pusher
@@ -37,6 +39,7 @@ from gatewright.controlplane.tombstones import Tombstones
 from gatewright.controlplane.trust import Trust
 from gatewright.deployment import Deployments
 from gatewright.deployment.ids import Clock, utc_now
+from gatewright.deployment.secrets import Secrets
 from gatewright.observability.logging import get_logger
 from gatewright.settings.tree import Settings
 from gatewright.store import StoreUnavailable
@@ -77,12 +80,14 @@ class ControlPlane:
         memory: Memory | None = None,
         version: str = COMPATIBLE_VERSION,
         token: TokenProvider | None = None,
+        secrets: Secrets | None = None,
         clock: Clock = utc_now,
         random: Callable[[], float] = randomness.random,
     ) -> None:
         """`version` is told to the control plane, which chooses the form of documents by it.
 
-        `token` is asked before every attempt; by default the token of the settings.
+        `token` is asked before every attempt; by default the token of the settings. `secrets`: where those of
+        the control plane are kept; without it none are asked for.
         """
         self._config: LinkConfig = link_config(settings)
         self._deployments = deployments
@@ -108,7 +113,9 @@ class ControlPlane:
         self._wanted = asyncio.Event()
         self._wanted_by = ""
         self._acks = Acknowledger(deployments, self._send, clock=clock, journal=self._journal)
-        tools = Tools(deployments, self._rest, self._acks, Tombstones(_now), _now)
+        self._secrets = PlatformSecrets(self._rest, secrets, _now)
+        self._later = Later()
+        tools = Tools(deployments, self._rest, self._acks, Tombstones(_now), self._secrets, self._later, _now)
         self._dispatcher = Dispatcher(
             handlers(tools),
             self._rest,
@@ -168,6 +175,8 @@ class ControlPlane:
         self._end_session()
         await self._pusher.stop()
         await self._dispatcher.stop()
+        await self._later.stop()
+        await self._secrets.stop()
         await self._acks.stop()
         await self._reconciler.stop()
         if self._connection is not None:

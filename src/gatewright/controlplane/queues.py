@@ -130,8 +130,10 @@ class Backlog:
         kept = [waiting for waiting in lane.waiting if waiting.route.subject != job.route.subject]
         self._waiting -= len(lane.waiting) - len(kept)
         lane.waiting = deque(kept)
-        if lane.running:
-            again = Job(job.event, msgspec.structs.replace(job.route, urgent=False))
+        again = Job(job.event, msgspec.structs.replace(job.route, urgent=False))
+        if job.route.repeats and kept:
+            self._append(lane, again)
+        elif lane.running:
             lane.waiting.appendleft(again)
             self._waiting += 1
         lane.fences += 1

@@ -21,13 +21,14 @@ from gatewright.controlplane.network import network_problem
 from gatewright.controlplane.problems import Problem
 from gatewright.controlplane.words import error_words, quoted, retry_after
 from gatewright.wire import deployments as lists
-from gatewright.wire import imports, paths
+from gatewright.wire import imports, paths, platform_secrets
 from gatewright.wire.apikeys import ApiKeyRow, decode_api_keys
 from gatewright.wire.archives import DEFAULT_LIMITS, Batch, read_batch, read_definition
 from gatewright.wire.codec import encode
 from gatewright.wire.failures import Undecodable
 from gatewright.wire.kinds import ArtifactKind
 from gatewright.wire.manifest import Manifest
+from gatewright.wire.subscriptions import PlanRow, SubscriptionRow, decode_plans, decode_subscriptions
 
 USER_AGENT: Final = f"gatewright/{gatewright.__version__}"
 MEBIBYTE: Final = 1_048_576
@@ -164,6 +165,35 @@ class Rest:
         what = f"API keys of kind {kind.value}"
         body = await self._call(what, "GET", paths.api_keys(kind, issuer))
         return body if isinstance(body, CallFailed) else await _decoded(what, body, decode_api_keys)
+
+    async def plans(self) -> tuple[PlanRow, ...] | CallFailed:
+        """R10: all subscription plans."""
+        what = "list of subscription plans"
+        body = await self._call(what, "GET", paths.SUBSCRIPTION_PLANS)
+        return body if isinstance(body, CallFailed) else await _decoded(what, body, decode_plans)
+
+    async def subscriptions(self, api_id: str) -> tuple[SubscriptionRow, ...] | CallFailed:
+        """R11: the subscriptions of one API, named as the control plane names it."""
+        what = f"subscriptions of API {quoted(api_id)}"
+        body = await self._call(what, "GET", paths.subscriptions(api_id))
+        return body if isinstance(body, CallFailed) else await _decoded(what, body, decode_subscriptions)
+
+    async def secrets(self, *, include_values: bool) -> tuple[platform_secrets.SecretRow, ...] | CallFailed:
+        """R13: the secrets that deployed artifacts refer to."""
+        what = "list of secrets"
+        body = await self._call(what, "GET", paths.secrets(include_values=include_values))
+        if isinstance(body, CallFailed):
+            return body
+        answer = await _decoded(what, body, platform_secrets.decode_secrets)
+        return answer if isinstance(answer, CallFailed) else answer.list
+
+    async def secret_value(self, handle: str) -> str | CallFailed:
+        """R14: the plain value of one secret."""
+        what = f"value of secret {quoted(handle)}"
+        body = await self._call(what, "GET", paths.secret_value(handle), limit=MEBIBYTE)
+        return (
+            body if isinstance(body, CallFailed) else await _decoded(what, body, platform_secrets.decode_secret_value)
+        )
 
     async def manifest(self, gateway_id: str, manifest: Manifest) -> CallFailed | None:
         """R15: tell version and policies."""

@@ -7,12 +7,14 @@ import msgspec
 
 from gatewright.controlplane.acks import Acknowledger
 from gatewright.controlplane.events import Event, Route
+from gatewright.controlplane.handlers.later import Later
+from gatewright.controlplane.platform_secrets import PlatformSecrets
 from gatewright.controlplane.rest import Rest
 from gatewright.controlplane.tombstones import Tombstones
 from gatewright.deployment import Deployments
 
-Word = Literal["applied", "stale", "unknown", "refused", "mismatch", "failed"]
-"""`failed`: temporary, the next reconcile may mend it; `refused`: breaks a rule."""
+Word = Literal["applied", "stale", "unknown", "refused", "mismatch", "failed", "postponed"]
+"""`failed`: temporary, the next reconcile may mend it; `refused`: breaks a rule; `postponed`: it is tried again."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -45,4 +47,6 @@ class Tools(msgspec.Struct, frozen=True):
     rest: Rest
     acks: Acknowledger
     tombstones: Tombstones
+    secrets: PlatformSecrets
+    later: Later
     now: Callable[[], float]

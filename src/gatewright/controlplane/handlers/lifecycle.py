@@ -2,7 +2,8 @@
 
 Source: control-plane protocol reference 2.6 to 2.12. On purpose other than the original: a fetch that fails for a
 passing reason is tried again within the control plane's patience; an event that is no news is never answered `failed`
-for the sake of its fetch; ids of gateway-made artifacts are resolved in every step.
+for the sake of its fetch; what refers to an artifact that is still on its way is tried again; ids of gateway-made
+artifacts are resolved in every step.
 """
 
 import asyncio
@@ -23,6 +24,10 @@ FETCH_DELAYS: Final = (0.25, 1.0, 4.0)
 
 FETCH_PATIENCE: Final = 30.0
 """Seconds since the event's arrival after which no further attempt is begun."""
+
+REFERENCE_DELAY: Final = 0.05
+LONGEST_REFERENCE_DELAY: Final = 2.0
+"""Seconds between attempts to store what refers to something that is not here yet; doubled each time."""
 
 
 class Lifecycle:
@@ -78,13 +83,45 @@ class Lifecycle:
     async def _store(
         self, event: Event, payload: DeploymentEvent, document: dict[str, Any], performed_at: datetime | None
     ) -> Outcome:
-        result = await self._tools.deployments.apply_deploy(
+        await self._tools.secrets.fetch_for(document)
+        result = await self._apply(event, payload, document, performed_at)
+        if (
+            isinstance(result, Refused)
+            and result.code == "UNKNOWN_REFERENCE"
+            and performed_at is not None
+            # What it refers to may be in another queue. Waiting here would take a worker from it.
+            and self._tools.later.run(self._until_referenced(event, payload, document, performed_at))
+        ):
+            return Outcome("postponed", result.message)
+        return self._answer(event, payload, result)
+
+    async def _until_referenced(
+        self, event: Event, payload: DeploymentEvent, document: dict[str, Any], performed_at: datetime
+    ) -> None:
+        """Try again as long as the control plane waits; a newer event makes this one stale, a deletion ends it."""
+        delay, result = REFERENCE_DELAY, None
+        while self._tools.now() + delay - event.received < FETCH_PATIENCE:
+            await asyncio.sleep(delay)
+            if self._tools.tombstones.since(payload.artifact_id, event.received):
+                return
+            result = await self._apply(event, payload, document, performed_at)
+            if not isinstance(result, Refused) or result.code != "UNKNOWN_REFERENCE":
+                break
+            delay = min(2 * delay, LONGEST_REFERENCE_DELAY)
+        self._answer(event, payload, result or Refused("UNKNOWN_REFERENCE", "what it refers to did not come"))
+
+    async def _apply(
+        self, event: Event, payload: DeploymentEvent, document: dict[str, Any], performed_at: datetime | None
+    ) -> Applied | Stale | Refused:
+        return await self._tools.deployments.apply_deploy(
             payload.artifact_id,
             document,
             deployment_id=payload.deployment_id,
             performed_at=performed_at,
             correlation_id=event.correlation_id,
         )
+
+    def _answer(self, event: Event, payload: DeploymentEvent, result: Applied | Stale | Refused) -> Outcome:
         match result:
             case Applied(change=change):
                 self._tools.acks.applied(payload, change, correlation_id=event.correlation_id, received=event.received)

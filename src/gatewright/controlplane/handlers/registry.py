@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from gatewright.controlplane.handlers import api_keys
+from gatewright.controlplane.handlers import api_keys, applications, plans, subscriptions
 from gatewright.controlplane.handlers.contract import Handler, Tools
 from gatewright.controlplane.handlers.lifecycle import Lifecycle
 from gatewright.controlplane.handlers.rest_api import rest_api
 from gatewright.wire.kinds import ArtifactKind
 
 _OTHER_KINDS = (ArtifactKind.LLM_PROVIDER, ArtifactKind.LLM_PROXY, ArtifactKind.MCP)
-"""Kinds that the write path may not know yet: then a deployment is answered `failed` instead of never."""
+"""Kinds that are handled as REST APIs are, with paths and names of their own."""
 
 
 def handlers(tools: Tools) -> Mapping[str, Handler]:
@@ -18,4 +18,7 @@ def handlers(tools: Tools) -> Mapping[str, Handler]:
     for lifecycle in (rest_api(tools), *(Lifecycle(kind, tools) for kind in _OTHER_KINDS)):
         table.update(dict.fromkeys(lifecycle.types(), lifecycle))
     table.update(dict.fromkeys(api_keys.TYPES, api_keys.ApiKeys(tools)))
+    table.update(dict.fromkeys(subscriptions.TYPES, subscriptions.SubscriptionEvents(tools)))
+    table.update(dict.fromkeys(plans.TYPES, plans.Plans(tools)))
+    table.update(dict.fromkeys(applications.TYPES, applications.Applications(tools)))
     return table

@@ -147,6 +147,7 @@ class _Run:
             return
         if self._tools.tombstones.since(row.artifact_id, self._circumstances.started):
             return
+        await self._tools.secrets.fetch_for(document)
         result = await self._tools.deployments.apply_deploy(
             row.artifact_id,
             document,
