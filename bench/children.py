@@ -16,6 +16,7 @@ class Children:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._running: list[tuple[Child, float]] = []
+        self._ending: set[Child] = set()
 
     def start(self, name: str, command: Sequence[str], patience_s: float = 3.0) -> Child:
         """Start one; `patience_s` is how long its end may take."""
@@ -25,14 +26,17 @@ class Children:
 
     async def stop(self, child: Child) -> None:
         """End one."""
+        self._ending.add(child)
         patience = next((patience for other, patience in self._running if other is child), 1.0)
         await child.stop(patience)
         self._running = [(other, patience) for other, patience in self._running if other is not child]
+        self._ending.discard(child)
 
     def check(self) -> None:
-        """Raises ChildEnded when one does not run any more."""
+        """Raises ChildEnded when one has ended by itself."""
         for child, _ in self._running:
-            child.check()
+            if child not in self._ending:
+                child.check()
 
     async def close(self) -> None:
         """End all, last started first."""

@@ -1,9 +1,10 @@
 """A run from start to end. Nothing is left running, however it ends."""
 
 import asyncio
+import contextlib
 import signal
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -20,6 +21,7 @@ from gatewright.hub.client import HubClientError
 
 MEASURED, FAILED, INTERRUPTED = 0, 1, 130
 PROBLEMS = (NotAnswered, Refused, LoadFailed, ChildEnded, HubClientError, OSError)
+_LOOK_S = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -55,7 +57,7 @@ async def _run(plan: Plan, output: Path, console: Console) -> int:
         children = Children(Path(folder))
         site = Site(Path(folder), children, many=plan.many, upstreams=plan.deploys + 20)
         try:
-            await _measure(site, plan, report)
+            await _watched(children, _measure(site, plan, report))
         except BaseException:
             _last_words(Path(folder), console)
             raise
@@ -70,6 +72,20 @@ async def _run(plan: Plan, output: Path, console: Console) -> int:
     write(report.rows, output)
     console.print(f"Written to {output}.", highlight=False)
     return MEASURED
+
+
+async def _watched(children: Children, work: Coroutine[None, None, None]) -> None:
+    """Do the work as long as all processes run. Raises ChildEnded when one of them ends by itself."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            children.check()
+            await asyncio.wait({task}, timeout=_LOOK_S)
+        task.result()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task
 
 
 async def _measure(site: Site, plan: Plan, report: Report) -> None:
