@@ -137,7 +137,9 @@ def test_two_routers(controller: Gateway, router: Gateway, key: str, backend: Ba
     answer = controller.post(rest_api("both", backend.port))
     assert controller.served(answer)["routers"] == 2
     assert {router.get("/both/items").status for _ in range(20)} == {200}
+    envoy = second.process.envoy()
     second.kill()
+    until(lambda: not alive(envoy), "its Envoy has died with it, and takes no connections any more")
     until(lambda: len(controller.status()["routers"]) == 1, "one has gone")
     with router.undisturbed("/healthy/items", "/both/items") as traffic:
         traffic.proceed(40)
