@@ -61,7 +61,7 @@ async def test_deploying_again_replaces_the_document_of_the_same_artifact(lab: L
         (b"{" * 5000, "neither YAML nor JSON"),
         (b"a: &a [*a]\nkind: Odd", "kind: must be one of RestApi"),
         (b"- 1", "must be a mapping"),
-        (b"kind: Mcp", "kind: must be one of RestApi"),
+        (b"kind: Mcp", "metadata.name: .*spec.upstream: .*spec.context: "),
         (b"kind: RestApi", "metadata.name: .*spec.displayName: .*spec.context: .*spec.operations: "),
         (b"kind: RestApi\nmetadata: {name: a b}\nspec: []", "metadata.name"),
         (b"date: 2026-99-99\nkind: RestApi", "cannot be read"),
