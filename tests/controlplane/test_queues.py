@@ -238,3 +238,22 @@ def test_any_sequence_ends_where_serial_handling_would(steps):
     for entry in {*workers.state, *expected}:
         if len(entry) > 1:
             assert workers.state.get(entry) == expected.get(entry)
+
+
+def test_an_urgent_event_that_voids_nothing_runs_now_and_again_in_its_place():
+    backlog = Backlog()
+    first, ending = key("s", "one"), key("s", "end")
+    assert backlog.put(first, Route("s", subject="one"))
+    assert backlog.put(ending, Route("s", urgent=True, repeats=True))
+    assert len(backlog) == 3
+    urgent = backlog.take_urgent()
+    assert urgent.event is ending
+    assert backlog.take() == ()
+    backlog.done(urgent)
+    seen = []
+    while jobs := backlog.take():
+        seen += [job.event for job in jobs]
+        for job in jobs:
+            backlog.done(job)
+    assert seen == [first, ending]
+    assert len(backlog) == 0
