@@ -34,7 +34,7 @@ Answered = TypeVar("Answered")
 HOST = "127.0.0.1"
 PROGRAM = (sys.executable, "-m", "gatewright.cli.main")
 USER = "admin"
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds until a test gives up waiting for something that comes in well under one; processes start in about two."""
 
 _PORTS = range(10_000, 20_000)
