@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +76,7 @@ class Double:
     serving: list[dict[str, Any]] = field(default_factory=lambda: [{"state": "served", "routers": 1}])
     refusal: tuple[int, dict[str, Any]] | None = None
     status: dict[str, Any] = field(default_factory=dict)
+    drift: tuple[int, dict[str, Any]] = (200, {})
     calls: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     marks: bool = True
@@ -100,6 +101,14 @@ def double(monkeypatch: pytest.MonkeyPatch, run: Run) -> Iterator[Double]:
     server.should_exit = True
     thread.join(10)
     listener.close()
+
+
+def _drift(state: Double) -> Callable[[Request], Awaitable[Response]]:
+    async def drift(request: Request) -> Response:
+        state.calls.append(f"{request.method} {request.url.path}?{request.url.query}")
+        return JSONResponse(state.drift[1], state.drift[0])
+
+    return drift
 
 
 def _application(state: Double) -> Starlette:
@@ -143,6 +152,7 @@ def _application(state: Double) -> Starlette:
             Route(f"{base}/rest-apis/{{name}}", one, methods=["GET", "PUT", "DELETE"]),
             Route(f"{base}/serving/{{change}}", serving),
             Route(f"{admin}/status", status),
+            Route(f"{admin}/drift", _drift(state)),
         ]
     )
 

@@ -59,14 +59,12 @@ class DriftCheck:
         *,
         clock: Clock,
         on_prem: Callable[[], bool],
-        settling: float = SETTLING,
     ) -> None:
         self._deployments = deployments
         self._rest = rest
         self._config = config
         self._clock = clock
         self._on_prem = on_prem
-        self._settling = settling
         self._lock = asyncio.Lock()
 
     async def run(self, names: Iterable[str] = ()) -> Drift:
@@ -83,7 +81,7 @@ class DriftCheck:
         first = await self._look(names, None)
         second = first
         if first.found:
-            await asyncio.sleep(self._settling)
+            await asyncio.sleep(SETTLING)
             second = await self._look(names, frozenset(first.found))
         different = [second.found[key] for key in first.found if key in second.found]
         return Drift(

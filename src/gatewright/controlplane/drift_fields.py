@@ -52,7 +52,7 @@ def _differences(path: str, wanted: Any, stored: Any, *, hidden: bool) -> Iterat
     elif isinstance(wanted, list | tuple) and isinstance(stored, list | tuple):
         yield from _lists(path, wanted, stored, hidden=hidden)
     elif not _equal(wanted, stored):
-        yield Field(path, _shown(wanted, hidden=hidden), _shown(stored, hidden=hidden))
+        yield Field(path, _shown(wanted, path, hidden=hidden), _shown(stored, path, hidden=hidden))
 
 
 def _objects(path: str, wanted: Mapping[str, Any], stored: Mapping[str, Any], *, hidden: bool) -> Iterator[Field]:
@@ -113,17 +113,17 @@ def _hiding(name: str) -> bool:
     return any(word in plain for word in _HIDING)
 
 
-def _shown(value: Any, *, hidden: bool) -> Any:  # noqa: ANN401 - any JSON value
+def _shown(value: Any, path: str, *, hidden: bool) -> Any:  # noqa: ANN401 - any JSON value
     if value is None:
         return msgspec.UNSET
-    shown = _masked(value, hidden=hidden)
+    shown = _masked(value, hidden=hidden, path=path)
     if isinstance(shown, str):
         return quoted(shown)
     text = msgspec.json.encode(shown).decode()
     return shown if len(text) <= LONGEST_VALUE else f"{quoted(text[:LONGEST_VALUE])}…"
 
 
-def _masked(value: Any, *, hidden: bool, path: str = "") -> Any:  # noqa: ANN401 - any JSON value
+def _masked(value: Any, *, hidden: bool, path: str) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, Mapping):
         return {
             str(name): _masked(item, hidden=hidden or _hides(str(name), value, value, path), path=f"{path}.{name}")

@@ -91,7 +91,9 @@ async def _handshake(way: Way, context: ssl.SSLContext) -> Handshake:
         try:
             return await _greeted(stream, context, way.target.host)
         finally:
+            # `wait_closed` would wait for ever after a handshake that was given up.
             stream[1].transport.abort()
+            await asyncio.sleep(0)
 
 
 async def _greeted(stream: Stream, context: ssl.SSLContext, name: str) -> Handshake:

@@ -69,7 +69,8 @@ class _Examination:
     async def run(self) -> None:
         """All steps that can be taken."""
         await self._credentials.read()
-        self._note(setup.configuration(self._config, self._credentials))
+        configured = setup.configuration(self._config, self._credentials)
+        self._note(configured)
         target = address_of(self._config.host)
         if target is None:
             return
@@ -77,7 +78,7 @@ class _Examination:
             path, context = await self._reach(target)
         except _Blocked:
             return
-        if self._credentials.usable():
+        if configured.state == "ok":
             gateway_id = await self._talk(path, context)
             self._note(setup.oauth(self._settings, on_prem=bool(path)))
             self._note(setup.gateway_name(self._settings, on_prem=bool(path), gateway_id=gateway_id))
