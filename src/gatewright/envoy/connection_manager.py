@@ -8,6 +8,7 @@ from envoy.config.core.v3 import base_pb2, config_source_pb2, extension_pb2, pro
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
+from google.protobuf import wrappers_pb2
 
 from gatewright.envoy.access_log import access_logs
 from gatewright.envoy.flat import FLAT_NAME
@@ -41,7 +42,7 @@ def connection_manager(gateway: Gateway, form: Form) -> hcm_pb2.HttpConnectionMa
         access_log=access_logs(gateway.access_log),
         http_filters=[
             *http_filters(gateway),
-            hcm_pb2.HttpFilter(name=_ROUTER, typed_config=packed(router_pb2.Router())),
+            hcm_pb2.HttpFilter(name=_ROUTER, typed_config=packed(_router())),
         ],
     )
     manager.normalize_path.value = gateway.normalize_path
@@ -51,6 +52,14 @@ def connection_manager(gateway: Gateway, form: Form) -> hcm_pb2.HttpConnectionMa
     else:
         manager.rds.CopyFrom(hcm_pb2.Rds(route_config_name=FLAT_NAME, config_source=over_ads()))
     return manager
+
+
+def _router() -> router_pb2.Router:
+    """Counters that Envoy looks up by name for every answer are dropped by our bootstrap: do not even look them up.
+
+    Measured: 6 % of the instructions of a request.
+    """
+    return router_pb2.Router(dynamic_stats=wrappers_pb2.BoolValue(value=False))
 
 
 def over_ads() -> config_source_pb2.ConfigSource:
