@@ -25,7 +25,7 @@ demo: install    ## hub, gateway and backend on this machine, both directions, s
 	@$(BIN)/gatewright demo $(ARGS)
 
 test: dev        ## run all tests (ARGS="--long" adds the soak tests)
-	@$(BIN)/pytest $(if $(ARGS),$(ARGS),-n auto)
+	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 check: dev       ## formatting, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -216,7 +216,7 @@ class Controller:
         server = HttpServer(app, bound, shutdown_timeout_s=timeout)
         await server.start()
         self._stops.append(server.stop)
-        _log.info(f"the {what} is served", port=server.port)
+        _log.info(f"serving: {what}", port=server.port)
 
 
 async def _without_collector(load: Callable[[], Awaitable[None]]) -> None:
