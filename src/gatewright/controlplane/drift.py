@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gatewright.artifacts import llm_template
 from gatewright.artifacts.problems import InvalidArtifact
 from gatewright.controlplane.config import LinkConfig
 from gatewright.controlplane.drift_judgement import (
@@ -230,13 +231,14 @@ class _Look:
         if self._names and not self._is_named(pair, handle):
             return
         row, remote = pair.local, pair.remote
-        self.compared += fetched
         all_of_it = [*state_differences(pair, exists=exists, pushes=self._pushes), *differences]
         if row is not None:
             status = self._deployments.status(row.uuid)
             self.routers |= {router.router for router in status.routers}
             self._unserved = self._unserved or lacks_routers(row, status)
             all_of_it += router_differences(row, status)
+        # The gateway brings templates along that nobody asked about; they count when something is wrong with them.
+        self.compared += fetched and (bool(all_of_it) or row is None or row.kind != llm_template.KIND)
         if all_of_it or more:
             self.found[pair.key] = ArtifactDrift(
                 kind=row.kind if row is not None else remote.kind if remote is not None else "",
