@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote
 
 from cel.expr import syntax_pb2
-from envoy.config.core.v3 import base_pb2
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from google.protobuf.message import Message
@@ -30,7 +29,7 @@ from gatewright.model.subscriptions import Subscription
 from gatewright.policies import applications, rbac
 from gatewright.policies.api_key_auth.behaviour import REJECTION_BODY
 from gatewright.policies.contract import NativeFilter
-from gatewright.policies.lua import lua_source
+from gatewright.policies.lua import lua_filter
 
 HASH_FILTER = "gatewright.api_key_auth.hash"
 LOOKUP_FILTER = "gatewright.api_key_auth.lookup"
@@ -60,9 +59,8 @@ class NativeApiKeyAuth:
     def filters(self, gateway: Gateway) -> Sequence[NativeFilter]:
         """Hash first, then look up."""
         del gateway
-        source = base_pb2.DataSource(inline_string=lua_source(__package__, "credential.lua"))
         return (
-            NativeFilter(HASH_FILTER, lua_pb2.Lua(source_codes={_SOURCE: source})),
+            NativeFilter(HASH_FILTER, lua_filter(_SOURCE, __package__, "credential.lua")),
             NativeFilter(LOOKUP_FILTER, http_rbac_pb2.RBAC()),
         )
 

@@ -9,7 +9,6 @@ changes no answer; its requests are not counted here.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from envoy.config.core.v3 import base_pb2
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from google.protobuf.message import Message
@@ -21,7 +20,7 @@ from gatewright.model.routes import PolicyUse, Route
 from gatewright.model.subscriptions import Subscription
 from gatewright.policies import rbac
 from gatewright.policies.contract import NativeFilter
-from gatewright.policies.lua import lua_source
+from gatewright.policies.lua import lua_filter
 from gatewright.policies.subscription_validation.behaviour import cookie_of, forbidden_body, header_of
 
 HASH_FILTER = "gatewright.subscription_validation.hash"
@@ -50,9 +49,8 @@ class NativeSubscriptionValidation:
     def filters(self, gateway: Gateway) -> Sequence[NativeFilter]:
         """Hash first, then look up."""
         del gateway
-        source = base_pb2.DataSource(inline_string=lua_source(__package__, "subscription.lua"))
         return (
-            NativeFilter(HASH_FILTER, lua_pb2.Lua(source_codes={_SOURCE: source})),
+            NativeFilter(HASH_FILTER, lua_filter(_SOURCE, __package__, "subscription.lua")),
             NativeFilter(LOOKUP_FILTER, http_rbac_pb2.RBAC()),
         )
 
