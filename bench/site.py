@@ -3,8 +3,10 @@
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -21,6 +23,7 @@ from gatewright.hub.client import CA_FILE, HubClient, HubClientError
 from gatewright.router.binary import locate
 
 FEW, MANY = 10, 2000
+PLAIN = {"plain": plain.same_api, "shortest": plain.one_prefix}
 _START_S = 60.0
 _FILL_S = 180.0
 _AT_ONCE = 8
@@ -38,14 +41,15 @@ class Site:
         self.key = ""
         self._addresses = addresses(upstreams)
         self._backend_port = 0
-        self._plain: tuple[Child, int] | None = None
+        self._plain: dict[str, tuple[Child, int]] = {}
         self._hub: HubClient | None = None
         self._hub_port = 0
 
     async def start(self) -> None:
         """Backend, hub, plain Envoy; the gateways are registered but do not run yet."""
         self._backend_port = await self._start_backend()
-        self._plain = await self._start_plain()
+        for name, configuration in PLAIN.items():
+            self._plain[name] = await self._start_plain(name, configuration)
         await self._start_hub()
         for name in self.sizes:
             await self.hub.register(name)
@@ -110,11 +114,9 @@ class Site:
         name = self.protected(gateway) if key else self.last(gateway)
         return Target(running.ports.http, documents.path(name), running.envoy_pid, self.key if key else "")
 
-    def plain_target(self) -> Target:
-        """The plain Envoy, on the same path as the last API of the small gateway."""
-        if self._plain is None:
-            raise NotAnswered("the plain Envoy does not run")
-        child, port = self._plain
+    def plain_target(self, name: str) -> Target:
+        """A plain Envoy, on the same path as the last API of the small gateway."""
+        child, port = self._plain[name]
         return Target(port, documents.path(self.last("few")), child.pid)
 
     async def _start_backend(self) -> int:
@@ -129,14 +131,16 @@ class Site:
             await asyncio.sleep(0.02)
         return int(told)
 
-    async def _start_plain(self) -> tuple[Child, int]:
-        port, last = free_port(), documents.context(self.last("few"))
-        file = self.folder / "plain.json"
-        file.write_text(json.dumps(plain.configuration(port, self._backend_port, last)), encoding="ascii")
+    async def _start_plain(
+        self, name: str, configuration: Callable[[int, int, str], dict[str, Any]]
+    ) -> tuple[Child, int]:
+        port, last = free_port(), self.last("few")
+        file = self.folder / f"{name}.json"
+        file.write_text(json.dumps(configuration(port, self._backend_port, documents.context(last))), encoding="ascii")
         options = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
-        child = self.children.start("plain", (str(locate()), "--config-path", str(file), *options))
+        child = self.children.start(name, (str(locate()), "--config-path", str(file), *options))
         with closing(Caller(port)) as caller:
-            await caller.until(200, documents.path(self.last("few")), timeout_s=_START_S, pause_s=0.01)
+            await caller.until(200, documents.path(last), timeout_s=_START_S, pause_s=0.01)
         return child, port
 
     async def _start_hub(self) -> None:

@@ -11,9 +11,10 @@ BARE, WITH_KEY, LAST_OF_MANY = 0.95, 0.7, 0.9
 
 
 async def measure(site: Site, plan: Plan) -> list[Row]:
-    """Four things take turns: plain Envoy, the last API of ten, the protected one of ten, the last one of many."""
+    """Five take turns: two plain Envoys, the last API of ten, the protected one of ten, the last one of many."""
     targets = {
-        "plain": site.plain_target(),
+        "plain": site.plain_target("plain"),
+        "shortest": site.plain_target("shortest"),
         "bare": site.target("few"),
         "key": site.target("few", key=True),
         "many": site.target("many"),
@@ -27,11 +28,12 @@ async def measure(site: Site, plan: Plan) -> list[Row]:
 
 def ratios(found: Mapping[str, Sequence[Slice]], many: int) -> list[Row]:
     """What has a target, and the same in CPU time of Envoy."""
-    plain, bare, key, last = (found[name] for name in ("plain", "bare", "key", "many"))
+    plain, shortest, bare, key, last = (found[name] for name in ("plain", "shortest", "bare", "key", "many"))
     return [
         row("throughput of a route / plain Envoy", ratio(bare, plain), "ratio", least=BARE),
         row("throughput with api-key-auth / plain Envoy", ratio(key, plain), "ratio", least=WITH_KEY),
         row(f"throughput of the last of {many} APIs / last of 10", ratio(last, bare), "ratio", least=LAST_OF_MANY),
+        row("throughput of a route / plain Envoy with one prefix route", ratio(bare, shortest), "ratio"),
         row("requests per CPU second of Envoy: route / plain", cpu_ratio(bare, plain), "ratio"),
         row("requests per CPU second of Envoy: with api-key-auth / plain", cpu_ratio(key, plain), "ratio"),
         row(f"requests per CPU second of Envoy: last of {many} / last of 10", cpu_ratio(last, bare), "ratio"),
@@ -40,7 +42,13 @@ def ratios(found: Mapping[str, Sequence[Slice]], many: int) -> list[Row]:
 
 def figures(found: Mapping[str, Sequence[Slice]]) -> list[Row]:
     """The medians behind the ratios."""
-    names = {"plain": "plain Envoy", "bare": "route", "key": "with api-key-auth", "many": "last of many APIs"}
+    names = {
+        "plain": "plain Envoy",
+        "shortest": "plain Envoy with one prefix route",
+        "bare": "route",
+        "key": "with api-key-auth",
+        "many": "last of many APIs",
+    }
     rows = []
     for name, words in names.items():
         rows.append(row(f"{words}: throughput", median(one.rate for one in found[name]), "req/s", digits=0))

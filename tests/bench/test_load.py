@@ -37,11 +37,12 @@ async def test_the_plain_envoy_is_measured_by_turns(children: Children, tmp_path
     child, port = await backend(children)
     front = free_port()
     file = tmp_path / "plain.json"
-    file.write_text(json.dumps(plain.configuration(front, port, "/some")))
+    file.write_text(json.dumps(plain.same_api(front, port, "/some")))
     envoy = children.start("plain", (str(locate()), "-c", str(file), "--concurrency", "1", "--disable-hot-restart"))
     with closing(Caller(front)) as caller:
         await caller.until(200, "/some/items/42")
-        assert caller.status("/other") == 404
+        assert [caller.status(path) for path in ("/some/items", "/some/reports/1/2", "/some/status")] == [200] * 3
+        assert [caller.status(path) for path in ("/other", "/some/items/1/2", "/some/reports/1")] == [404] * 3
     targets = {"direct": Target(port, "/x", child.pid), "plain": Target(front, "/some/items/42", envoy.pid)}
     found = await interleaved(targets, rounds=2, seconds=0.2, connections=2)
     assert [one.failed for slices in found.values() for one in slices] == [0] * 4
@@ -58,7 +59,7 @@ async def test_load_until_told_to_end_counts_wrong_answers(children: Children, t
     child, port = await backend(children)
     front = free_port()
     file = tmp_path / "plain.json"
-    file.write_text(json.dumps(plain.configuration(front, port, "/some")))
+    file.write_text(json.dumps(plain.one_prefix(front, port, "/some")))
     children.start("plain", (str(locate()), "-c", str(file), "--concurrency", "1", "--disable-hot-restart"))
     with closing(Caller(front)) as caller:
         await caller.until(404, "/other")

@@ -37,10 +37,17 @@ def test_a_slow_moment_of_the_machine_does_not_count() -> None:
 
 
 def test_every_ratio_has_its_own_base() -> None:
-    found = {"plain": [turn(100, 10)], "bare": [turn(98, 11)], "key": [turn(75, 15)], "many": [turn(49, 12)]}
+    found = {
+        "plain": [turn(100, 10)],
+        "shortest": [turn(140, 9)],
+        "bare": [turn(98, 11)],
+        "key": [turn(75, 15)],
+        "many": [turn(49, 12)],
+    }
     values = {one.name: one.value for one in ratios(found, 2000)}
     assert values["throughput of a route / plain Envoy"] == 0.98
     assert values["throughput with api-key-auth / plain Envoy"] == 0.75
+    assert values["throughput of a route / plain Envoy with one prefix route"] == 0.7
     assert values["throughput of the last of 2000 APIs / last of 10"] == 0.5
 
 
