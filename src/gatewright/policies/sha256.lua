@@ -41,6 +41,8 @@ end
 -- quadratic time for a long value that a client has filled with blanks.
 local function trimmed(value)
   if value == nil then return nil end
+  local head, tail = byte(value, 1), byte(value, -1)
+  if head and head > 32 and tail > 32 then return value end
   local first = find(value, "%S")
   if first == nil then return nil end
   local last = #value
