@@ -174,7 +174,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 FULL = Plan(rounds=15, slice_s=2.0, deploys=300, starts=5)
-QUICK = Plan(rounds=6, slice_s=0.7, deploys=100, starts=1)
+QUICK = Plan(rounds=8, slice_s=0.5, deploys=60, starts=1)
 
 
 def _name(number: int) -> str:
