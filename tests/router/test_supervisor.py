@@ -11,7 +11,7 @@ import pytest
 from gatewright.router.launcher import CANNOT_EXECUTE
 from gatewright.router.supervisor import Exit, State, Supervisor
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60
 SHELL = "/bin/sh"
 
 
