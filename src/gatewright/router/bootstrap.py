@@ -35,8 +35,9 @@ _COUNTED: Final = (
 """Counters that do not multiply with the number of APIs; all of Envoy's would be millions. Only beginnings of names:
 one expression among them would make Envoy compare the text of every name, 3 % of the cost of a request."""
 
-_GIVE_BACK: Final = {"bytes_to_release": str(16 << 20), "memory_release_interval": "1s"}
-"""Memory that a large configuration needed only while it arrived goes back to the system."""
+_GIVE_BACK: Final = {"bytes_to_release": str(32 << 20), "memory_release_interval": "10s"}
+"""Memory that a large configuration needed only while it arrived goes back to the system. Measured: done every second,
+it would cost 4 % of the throughput."""
 
 
 class Bootstrap(msgspec.Struct, frozen=True):
