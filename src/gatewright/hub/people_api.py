@@ -185,15 +185,17 @@ class PeopleApi:
         return await self._changed(lambda unit: deployments.undeploy(unit, ref, handles), 200)
 
     async def _changed(self, work: Callable[[Unit], str], status: int) -> Response:
-        def answer(connection: Connection, artifact_id: str) -> Deployed:
+        artifact_id = await self._services.store.write(work)
+        self._services.watchers.tell(Touched(artifact_id=artifact_id))
+
+        # Read after the commit: the event is on its way while the answer is made.
+        def answer(connection: Connection) -> Deployed:
             return Deployed(
                 artifact=artifacts.view(artifacts.find(connection, artifact_id)),
                 deployments=tuple(deployments.views(connection, artifact_id=artifact_id)),
             )
 
-        deployed = await self._services.store.write_and_read(work, answer)
-        self._services.watchers.tell(Touched(artifact_id=deployed.artifact.id))
-        return as_json(deployed, status)
+        return as_json(await self._services.store.read(answer), status)
 
     async def _delete_artifact(self, request: Request) -> Response:
         ref = request.path_params["ref"]

@@ -29,7 +29,6 @@ from gatewright.wire.envelope import encode_envelope
 from gatewright.wire.times import Timestamp
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 EVENT = "event"
 """Purpose under which the bodies of events with plain tokens are sealed."""
@@ -115,21 +114,6 @@ class Store:
         """Run `work` as one transaction. An exception undoes all of it."""
         loop = asyncio.get_running_loop()
         return await self._in(self._writer, lambda: self._write(work, loop))
-
-    async def write_and_read(self, work: Callable[[Unit], T], question: Callable[[Connection, T], R]) -> R:
-        """The same, and then the answer to a question about the result, while the events are on their way.
-
-        In the same thread: a gateway asks for what it was told of at once, and must not find the readers busy.
-        """
-        loop = asyncio.get_running_loop()
-
-        def both() -> R:
-            result = self._write(work, loop)
-            connection = self._writing()
-            with connection.begin():
-                return question(connection, result)
-
-        return await self._in(self._writer, both)
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
