@@ -2,12 +2,12 @@
 
 import asyncio
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 
 from bench import documents
 from bench.caller import Caller
+from bench.hub_call import DeployCall
 from bench.rows import Row, row
 from bench.site import Plan, Site
 
@@ -25,7 +25,7 @@ async def measure(site: Site, plan: Plan) -> list[Row]:
         callers = {
             name: stack.enter_context(closing(Caller(gateway.ports.http))) for name, gateway in site.gateways.items()
         }
-        await _repeat(site, plan, callers, times)
+        await _repeat(site, plan, callers, times, stack.enter_context(closing(site.deploy_call())))
     rows: list[Row] = []
     for name, taken_s in times.items():
         size = site.sizes[name]
@@ -35,28 +35,29 @@ async def measure(site: Site, plan: Plan) -> list[Row]:
     return rows
 
 
-async def _repeat(site: Site, plan: Plan, callers: Mapping[str, Caller], times: Mapping[str, list[float]]) -> None:
+async def _repeat(
+    site: Site, plan: Plan, callers: Mapping[str, Caller], times: Mapping[str, list[float]], call: DeployCall
+) -> None:
     for number in range(plan.deploys + _WARM_UP):
         for name, caller in callers.items():
-            taken = await _deploy(site, name, caller, number)
+            taken = await _deploy(site, name, caller, call, number)
             if number >= _WARM_UP:
                 times[name].append(taken)
 
 
-async def _deploy(site: Site, gateway: str, caller: Caller, number: int) -> float:
+async def _deploy(site: Site, gateway: str, caller: Caller, call: DeployCall, number: int) -> float:
     """One deployment; seconds until it served. It is deleted again."""
     name = f"new-{gateway}-{number}"
     document = documents.rest_api(name, site.upstream(number + 2))
     await caller.until(404, documents.path(name))
-    began = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
         seen = tasks.create_task(caller.until(200, documents.path(name), timeout_s=_PATIENCE_S))
-        tasks.create_task(site.hub.deploy(document, [gateway]))
+        began = tasks.create_task(call(document, gateway))
     await site.hub.deployments(artifact=name, gateway=gateway, wait=_PATIENCE_S)
     await site.hub.delete_artifact(name)
     await caller.until(404, documents.path(name), timeout_s=_PATIENCE_S)
     await asyncio.sleep(_QUIET_S)
-    return seen.result() - began
+    return seen.result() - began.result()
 
 
 def percentile(values: Sequence[float], share: int) -> float:

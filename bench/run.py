@@ -13,6 +13,7 @@ from bench import deploying, edits, starting, throughput
 from bench.caller import NotAnswered
 from bench.children import Children
 from bench.gateway import Refused
+from bench.hub_call import NotDeployed
 from bench.rows import Report, table, write
 from bench.site import Plan, Site
 from bench.slices import LoadFailed
@@ -20,7 +21,7 @@ from gatewright.demo.children import ChildEnded
 from gatewright.hub.client import HubClientError
 
 MEASURED, FAILED, INTERRUPTED = 0, 1, 130
-PROBLEMS = (NotAnswered, Refused, LoadFailed, ChildEnded, HubClientError, OSError)
+PROBLEMS = (NotAnswered, NotDeployed, Refused, LoadFailed, ChildEnded, HubClientError, OSError)
 _LOOK_S = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -16,6 +16,7 @@ from bench.caller import Caller, NotAnswered
 from bench.children import Children
 from bench.configuration import Link
 from bench.gateway import PROGRAM, Gateway
+from bench.hub_call import DeployCall
 from bench.ports import HOST, free_port
 from bench.slices import Target
 from gatewright.demo.children import Child
@@ -69,6 +70,10 @@ class Site:
         if self._hub is None:
             raise NotAnswered("the hub does not run")
         return self._hub
+
+    def deploy_call(self) -> DeployCall:
+        """A connection for deployments that are measured; to be closed."""
+        return DeployCall(self.folder / "hub", self._hub_port)
 
     def upstream(self, number: int = 0) -> str:
         """URL of the backend; another address for every number."""
