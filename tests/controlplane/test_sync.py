@@ -191,10 +191,10 @@ async def test_what_is_done_first_and_in_which_order_of_kinds(site, hostile, hos
             platform.put(f"new-{name}", f"d-new-{name}")
             platform.rows[f"new-{name}"]["kind"] = kind
         fake = [local_row(f"old-{name}", kind) for name, kind in kinds.items()]
-        real_list = site.deployments.list
+        real_heads = site.deployments.heads
 
-        async def listed(*arguments, **options):
-            return [*(await real_list(*arguments, **options)), *fake]
+        async def listed():
+            return [*(await real_heads()), *fake]
 
         async def deleted(uuid, *, correlation_id):
             done.append(("delete", uuid))
@@ -206,7 +206,7 @@ async def test_what_is_done_first_and_in_which_order_of_kinds(site, hostile, hos
             done.append(("state", uuid))
             return await real_status(uuid, **options)
 
-        monkeypatch.setattr(site.deployments, "list", listed)
+        monkeypatch.setattr(site.deployments, "heads", listed)
         monkeypatch.setattr(site.deployments, "apply_delete", deleted)
         monkeypatch.setattr(site.deployments, "apply_status", status)
         real_fetch = platform.fetch

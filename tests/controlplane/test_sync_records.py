@@ -189,13 +189,23 @@ async def test_lists_that_are_all_empty_are_looked_at_together(site, hostile, ho
         assert (await plane.reconcile()).counts["subscriptions.removed"] == 8
 
 
-async def test_apis_without_subscriptions_are_asked_for_once(site, hostile, hostile_settings, lists):
-    await deployed(site, "a")
-    lists.of_api("a")
+async def test_only_apis_with_subscriptions_or_use_for_them_are_asked_for_again(site, hostile, hostile_settings, lists):
+    """However many APIs there are: a reconcile in which nothing changed asks for few of them, and writes nothing."""
+    for uuid in ("plain", "unknown-there", "subscribed"):
+        await deployed(site, uuid)
+    wanting = rest_api("h-wanting")
+    wanting["spec"]["policies"] = [{"name": "subscription-validation", "version": "v1"}]
+    await site.deployments.apply_deploy("wanting", wanting, deployment_id="d", performed_at=None, correlation_id="c")
+    for uuid in ("plain", "wanting"):
+        lists.of_api(uuid)
+    lists.of_api("subscribed", listed("s1"))
     async with site.linked(hostile_settings(**without_deployments())) as plane:
         await reconciled(plane)
+        assert len(hostile.asked("/subscriptions")) == 4
+        hostile.requests.clear()
         await plane.reconcile()
-        assert len(hostile.asked("/subscriptions")) == 1
+        asked = {request.path.split("/")[-2] for request in hostile.asked("/subscriptions")}
+        assert asked == {"wanting", "subscribed"}
 
 
 @pytest.mark.conforms("CP-090", "CP-105")

@@ -65,7 +65,7 @@ class Acknowledger:
         self._waits: dict[str, tuple[_Key, asyncio.Task[None]]] = {}
         self._sends: set[asyncio.Task[None]] = set()
         self._unsent: OrderedDict[str, DeploymentAck] = OrderedDict()
-        self._said: OrderedDict[_Key, None] = OrderedDict()
+        self._said: OrderedDict[str, _Key] = OrderedDict()
 
     @property
     def owed(self) -> int:
@@ -89,7 +89,8 @@ class Acknowledger:
     def said(self, event: DeploymentEvent) -> bool:
         """Whether this very deployment has been answered, or is about to be, since the process started."""
         wait = self._waits.get(event.artifact_id)
-        return _key(event) in self._said or (wait is not None and wait[0] == _key(event))
+        key = _key(event)
+        return self._said.get(event.artifact_id) == key or (wait is not None and wait[0] == key)
 
     def forget(self, artifact_id: str) -> None:
         """Nothing more is to be said of what was deployed so far: something newer came, or it was deleted."""
@@ -131,7 +132,9 @@ class Acknowledger:
 
     def _acknowledge(self, owed: _Owed, error_code: str, detail: str) -> None:
         event = owed.event
-        self._said[_key(event)] = None
+        # The newest of each artifact is enough: a list of the control plane names no other.
+        self._said[event.artifact_id] = _key(event)
+        self._said.move_to_end(event.artifact_id)
         while len(self._said) > _REMEMBERED:
             self._said.popitem(last=False)
         ack = _ack(event, error_code)

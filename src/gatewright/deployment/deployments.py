@@ -43,12 +43,14 @@ from gatewright.deployment.serving import ServingBoard
 from gatewright.deployment.subscriptions import Subscriptions
 from gatewright.observability.logging import get_logger
 from gatewright.store import Store, StoreUnavailable, api_keys, artifacts, outbox
-from gatewright.store.rows import ApiKeyRow, ArtifactRow, DesiredState, OutboxRow, SyncStatus
+from gatewright.store.rows import ApiKeyRow, ArtifactHead, ArtifactRow, DesiredState, OutboxRow, SyncStatus
 
 _ATTEMPTS: Final = 5
 _T = TypeVar("_T")
 _log = get_logger(__name__)
 
+Heads = list[ArtifactHead]
+Rows = list[ArtifactRow]
 Keys = list[ApiKeyRow]
 OutboxRows = list[OutboxRow]
 
@@ -176,6 +178,22 @@ class Deployments:
         kinds = None if kind is None else [kind]
         rows = await self._store.read(lambda connection: artifacts.everything(connection, self._gateway_id, kinds))
         return rows if filters is None else [row for row in rows if self._matches(row, filters)]
+
+    async def heads(self) -> Heads:
+        """All artifacts without their documents, oldest first."""
+        return await self._store.read(lambda connection: artifacts.heads(connection, self._gateway_id))
+
+    async def some(self, uuids: Iterable[str]) -> Rows:
+        """The artifacts with these local UUIDs, in no order; missing ones are left out."""
+        wanted = tuple(uuids)
+        return await self._store.read(lambda connection: artifacts.some(connection, self._gateway_id, wanted))
+
+    async def mentioning(self, kind: str, words: Iterable[str]) -> set[str]:
+        """The UUIDs of artifacts of a kind whose stored document holds one of these words, wherever."""
+        wanted = tuple(words)
+        return await self._store.read(
+            lambda connection: artifacts.mentioning(connection, self._gateway_id, kind, wanted)
+        )
 
     async def count(self, kind: str) -> int:
         """How many artifacts of a kind there are."""

@@ -72,6 +72,7 @@ class Placement:
         self.index = ScopeIndex()
         self.good: dict[str, Api] = {}
         self._epochs: dict[str, int] = {}
+        self._placings = 1
         self._snapshot = snapshot
         self._credentials = credentials
         self._gateway = gateway
@@ -87,10 +88,14 @@ class Placement:
             index = ScopeIndex(apis)
             resources = await asyncio.to_thread(render_all, index, credentials=self._credentials, gateway=self._gateway)
             self.index = index
+            self._epochs = {api.api_id: self._placings for api in index.apis()}
             self._snapshot.apply(resources)
 
     def epoch(self, api_id: str) -> int:
-        """Counts how often an API was placed by its owner; trials do not count."""
+        """When the API was last placed by its owner, as a number that grows with every placing; 0: it is not there.
+
+        Trials do not count.
+        """
         return self._epochs.get(api_id, 0)
 
     async def place(
@@ -119,7 +124,12 @@ class Placement:
                 if touched.form_changed:
                     self._opening = tuple((LISTENER, listener.name) for listener in self._gateway.listeners)
             if trial is None:
-                self._epochs.update({api_id: self.epoch(api_id) + 1 for api_id in wanted})
+                self._placings += 1
+                for api_id, api in wanted.items():
+                    if api is not None:
+                        self._epochs[api_id] = self._placings
+                    else:
+                        self._epochs.pop(api_id, None)
             after = {api_id: self.resources_of(api_id) for api_id in wanted}
             opening = self._still_opening()
         return {

@@ -87,6 +87,7 @@ class ServingBoard:
         self._version_of: Callable[[ResourceId], str | None] = _unknown
         self._model_of: Callable[[str], str | None] = _unknown
         self._entries: dict[str, Rolled] = {}
+        self._quarantined: dict[str, None] = {}
         self._done: dict[Lane, dict[str, int]] = {"artifact": {}, "keys": {}}
         self._floor = 0
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
@@ -111,6 +112,10 @@ class ServingBoard:
     def put(self, artifact_id: str, rolled: Rolled) -> None:
         """The newest state of an artifact."""
         self._entries[artifact_id] = rolled
+        if rolled.state == "quarantined":
+            self._quarantined[artifact_id] = None
+        else:
+            self._quarantined.pop(artifact_id, None)
         self._wake(artifact_id)
 
     def get(self, artifact_id: str) -> Rolled | None:
@@ -139,6 +144,7 @@ class ServingBoard:
     def forget(self, artifact_id: str) -> None:
         """The artifact is gone and its removal has been rolled out."""
         self._entries.pop(artifact_id, None)
+        self._quarantined.pop(artifact_id, None)
 
     # -- the callers' side -----------------------------------------------------------------------------------------
 
@@ -200,7 +206,7 @@ class ServingBoard:
 
     def quarantined(self) -> list[str]:
         """The artifacts in quarantine."""
-        return [artifact_id for artifact_id, entry in self._entries.items() if entry.state == "quarantined"]
+        return list(self._quarantined)
 
     def _in_question(self, artifact_id: str, entry: Rolled) -> bool:
         """Whether another version than the newest stands in for it just now, until a refusal has been looked into."""

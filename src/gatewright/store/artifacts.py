@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    Text,
     Update,
     and_,
     bindparam,
@@ -21,10 +22,11 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    type_coerce,
     update,
 )
 
-from gatewright.store.rows import ArtifactRow, SyncStatus
+from gatewright.store.rows import ArtifactHead, ArtifactRow, SyncStatus
 from gatewright.store.tables import DOCUMENTS, Json, artifacts
 
 _COLUMNS = [column for column in artifacts.c if column.name not in {"gateway_id", "data_version"}]
@@ -68,6 +70,20 @@ def everything(connection: Connection, gateway_id: str, kinds: Iterable[str] | N
     ]
     rows.sort(key=lambda row: (row.created_at, row.uuid), reverse=True)
     return rows
+
+
+def heads(connection: Connection, gateway_id: str) -> list[ArtifactHead]:
+    """Artifacts of all kinds without their documents, oldest first."""
+    found = connection.execute(_HEADS, {"gateway_id": gateway_id})
+    return [ArtifactHead(**dict(zip(_FIELDS, row, strict=True))) for row in found]
+
+
+def mentioning(connection: Connection, gateway_id: str, kind: str, words: Iterable[str]) -> set[str]:
+    """UUIDs of the artifacts of a kind whose document, as JSON text, holds one of these words."""
+    documents = DOCUMENTS[kind]
+    as_text = type_coerce(documents.c.configuration, Text)
+    held = or_(*(as_text.contains(word, autoescape=True) for word in words))
+    return set(connection.execute(select(documents.c.uuid).where(documents.c.gateway_id == gateway_id, held)).scalars())
 
 
 def some(connection: Connection, gateway_id: str, uuids: Iterable[str]) -> list[ArtifactRow]:
@@ -203,6 +219,7 @@ _BY_HANDLE = {
     for kind in DOCUMENTS
 }
 _ALL = {kind: _select(kind, artifacts.c.kind == bindparam("kind")) for kind in DOCUMENTS}
+_HEADS = select(*_COLUMNS).where(_HERE).order_by(artifacts.c.created_at, artifacts.c.uuid)
 _UUIDS = select(artifacts.c.uuid).where(_HERE).order_by(artifacts.c.created_at, artifacts.c.uuid)
 _COUNT = select(func.count()).select_from(artifacts).where(_HERE, artifacts.c.kind == bindparam("kind"))
 _OTHERS = select(artifacts.c.uuid, artifacts.c.handle, artifacts.c.display_name, artifacts.c.version).where(

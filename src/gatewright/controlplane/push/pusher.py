@@ -113,7 +113,8 @@ class Pusher:
     async def _all(self) -> list[_Item]:
         """Every artifact that was made here, and the deletions that wait."""
         queued = {row.entity_id: row for row in await self._queue()}
-        rows = [row for row in await self._deployments.list() if row.origin == "gateway_api"]
+        made_here = [head.uuid for head in await self._deployments.heads() if head.origin == "gateway_api"]
+        rows = sorted(await self._deployments.some(made_here), key=lambda row: (row.created_at, row.uuid), reverse=True)
         items = [_Item(row, False, queued.get(row.uuid)) for row in ranked(rows)]
         here = {row.uuid for row in rows}
         return items + [item for row in queued.values() if row.entity_id not in here for item in self._of(row, None)]

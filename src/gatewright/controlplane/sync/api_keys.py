@@ -20,7 +20,7 @@ from gatewright.controlplane.sync.shrinkage import Shrinkage
 from gatewright.deployment import KeyEvent
 from gatewright.deployment.results import KeyApplied, KeyIgnored, KeyRevoked
 from gatewright.observability.logging import get_logger
-from gatewright.store.rows import ApiKeyRow, ArtifactRow
+from gatewright.store.rows import ApiKeyRow, ArtifactHead
 from gatewright.wire.apikeys import ApiKeyRow as ListedKey
 from gatewright.wire.kinds import KEY_SYNC_ORDER, ArtifactKind
 
@@ -47,7 +47,7 @@ class ApiKeyStep:
         errors: list[str] = []
         withheld = 0
         # Read before the lists, so that a key that arrives meanwhile does not look superfluous.
-        artifacts = await self._tools.deployments.list()
+        artifacts = await self._tools.deployments.heads()
         keys = await self._tools.deployments.active_keys()
         for kind in (ArtifactKind.REST_API,) if circumstances.on_prem else KEY_SYNC_ORDER:
             known = _Known([row for row in artifacts if row.kind == kind.value], keys)
@@ -122,7 +122,7 @@ class ApiKeyStep:
 class _Known:
     """Artifacts of one kind and their keys."""
 
-    def __init__(self, artifacts: Iterable[ArtifactRow], keys: Iterable[ApiKeyRow]) -> None:
+    def __init__(self, artifacts: Iterable[ArtifactHead], keys: Iterable[ApiKeyRow]) -> None:
         self._local = {row.uuid: row.uuid for row in artifacts}
         self._of_control_plane = {}
         for row in artifacts:

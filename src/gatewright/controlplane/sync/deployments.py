@@ -22,7 +22,7 @@ from gatewright.controlplane.sync.shrinkage import Shrinkage
 from gatewright.deployment.ids import Clock
 from gatewright.deployment.results import Applied, Change, Refused, Stale
 from gatewright.observability.logging import get_logger
-from gatewright.store.rows import ArtifactRow
+from gatewright.store.rows import ArtifactHead
 from gatewright.wire.acks import PROCESSING_ERROR
 from gatewright.wire.deployments import DeploymentRow, desired_state
 from gatewright.wire.events import DeploymentEvent
@@ -57,7 +57,7 @@ class DeploymentStep:
     async def run(self, circumstances: Circumstances) -> StepReport:
         """See Step."""
         # What is stored is read before the list, so that nothing that arrives meanwhile looks superfluous.
-        local = await self._tools.deployments.list()
+        local = await self._tools.deployments.heads()
         answer = await self._tools.rest.deployments()
         if isinstance(answer, CallFailed):
             return StepReport(name="deployments", errors=(str(answer),))
@@ -74,7 +74,7 @@ class DeploymentStep:
         errors = tuple(run.errors[:_MOST_ERRORS])
         return StepReport(name="deployments", counts=dict(run.counts), errors=errors, withheld=withheld)
 
-    async def _delete(self, run: "_Run", found: Diff, local: Sequence[ArtifactRow]) -> int:
+    async def _delete(self, run: "_Run", found: Diff, local: Sequence[ArtifactHead]) -> int:
         """Delete what the control plane does not know any more; how many deletions are withheld."""
         if not found.delete:
             self._shrinkage.believes("deployments", 0, frozenset())
@@ -114,7 +114,7 @@ class _Run:
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
 
-    async def delete(self, row: ArtifactRow) -> None:
+    async def delete(self, row: ArtifactHead) -> None:
         """Remove an artifact with its keys."""
         at = Timestamp.from_ms(round(self._clock().timestamp() * 1000))
         result = await self._tools.deployments.apply_delete(row.uuid, correlation_id=derived_uuid(row.uuid, at))
@@ -199,7 +199,7 @@ class _Run:
         elif isinstance(result, Refused):
             self.errors.append(f"{remote.kind} {remote.artifact_id}: {result.message}")
 
-    def acknowledge_recent(self, rows: Iterable[DeploymentRow], local: Sequence[ArtifactRow]) -> None:
+    def acknowledge_recent(self, rows: Iterable[DeploymentRow], local: Sequence[ArtifactHead]) -> None:
         """Deployments that are stored, but were not acknowledged by this process: it was restarted in between."""
         stored = {control_plane_id(row): row for row in local}
         for row in rows:

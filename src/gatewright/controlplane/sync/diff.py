@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from gatewright.store.rows import ArtifactRow
+from gatewright.store.rows import ArtifactHead
 from gatewright.wire.deployments import DeploymentRow, desired_state
 
 
 class Update(msgspec.Struct, frozen=True):
     """State, deployment id and time of a stored artifact change; its content does not."""
 
-    local: ArtifactRow
+    local: ArtifactHead
     remote: DeploymentRow
     deployed: bool
     deployment_id: str
@@ -27,17 +27,17 @@ class Diff(msgspec.Struct, frozen=True):
 
     fetch: tuple[DeploymentRow, ...] = ()
     update: tuple[Update, ...] = ()
-    delete: tuple[ArtifactRow, ...] = ()
+    delete: tuple[ArtifactHead, ...] = ()
     same: tuple[DeploymentRow, ...] = ()
     ignored: int = 0
 
 
-def control_plane_id(row: ArtifactRow) -> str:
+def control_plane_id(row: ArtifactHead) -> str:
     """How the control plane calls a stored artifact."""
     return row.cp_artifact_id or row.uuid
 
 
-def diff(local: Sequence[ArtifactRow], remote: Iterable[DeploymentRow]) -> Diff:
+def diff(local: Sequence[ArtifactHead], remote: Iterable[DeploymentRow]) -> Diff:
     """Compare. `local` are all artifacts; those that were made here are never touched."""
     by_id = {row.uuid: row for row in local} | {row.cp_artifact_id: row for row in local if row.cp_artifact_id}
     seen: set[str] = set()
@@ -62,7 +62,7 @@ def diff(local: Sequence[ArtifactRow], remote: Iterable[DeploymentRow]) -> Diff:
     return Diff(tuple(fetch), tuple(update), gone, tuple(same), ignored)
 
 
-def _compare(ours: ArtifactRow | None, theirs: DeploymentRow) -> Update | str:
+def _compare(ours: ArtifactHead | None, theirs: DeploymentRow) -> Update | str:
     wanted = desired_state(theirs)
     if not theirs.artifact_id or (ours is not None and ours.origin != "control_plane"):
         return "ignored"
@@ -79,7 +79,7 @@ def _compare(ours: ArtifactRow | None, theirs: DeploymentRow) -> Update | str:
     return "fetch"
 
 
-def _same_deployment(ours: ArtifactRow, theirs: DeploymentRow, *, wanted: bool | None, deployed: bool) -> Update | str:
+def _same_deployment(ours: ArtifactHead, theirs: DeploymentRow, *, wanted: bool | None, deployed: bool) -> Update | str:
     if wanted is None:
         return "ignored"
     if wanted != deployed:
@@ -87,7 +87,7 @@ def _same_deployment(ours: ArtifactRow, theirs: DeploymentRow, *, wanted: bool |
     return "fetch" if wanted else "same"
 
 
-def _newer(theirs: DeploymentRow, ours: ArtifactRow) -> bool:
+def _newer(theirs: DeploymentRow, ours: ArtifactHead) -> bool:
     """Whether the write path will take it; a row without a time counts as now."""
     if theirs.deployed_at is None or ours.deployed_at is None:
         return theirs.deployed_at is not None or ours.deployed_at is None

@@ -22,21 +22,22 @@ from gatewright.controlplane.sync.shrinkage import Shrinkage
 from gatewright.deployment.ids import Clock
 from gatewright.observability.logging import get_logger
 from gatewright.store import StoreUnavailable
-from gatewright.store.rows import ArtifactRow, SubscriptionRow
+from gatewright.store.rows import ArtifactHead, SubscriptionRow
 from gatewright.wire.kinds import ArtifactKind
 from gatewright.wire.subscriptions import SubscriptionRow as Listed
 
 AT_ONCE: Final = 8
 """Lists that are asked for at the same time."""
 
-POLICY: Final = "subscription-validation"
+MENTIONED: Final = ("subscription-validation", "subscriptionPlans")
+"""Documents with one of these words may depend on subscriptions: a policy, and a member of `spec`."""
 
 _NOT_OFFERED: Final = frozenset({403, 404})
 """The control plane does not know the API, or not at this gateway: it says nothing about subscriptions."""
 
 _MOST_ERRORS: Final = 20
 _log = get_logger(__name__)
-_Lists = list[tuple[ArtifactRow, tuple[Listed, ...]]]
+_Lists = list[tuple[ArtifactHead, tuple[Listed, ...]]]
 
 
 class SubscriptionStep:
@@ -60,11 +61,14 @@ class SubscriptionStep:
         asked_at = self._clock()
         stored = await self._subscriptions.list()
         used = {row.api_id for row in stored}
-        apis = await self._tools.deployments.list(ArtifactKind.REST_API.value)
+        apis = [row for row in await self._tools.deployments.heads() if row.kind == ArtifactKind.REST_API.value]
         self._asked &= {row.uuid for row in apis}
-        lists = await self._ask([row for row in apis if self._matters(row, used)], errors)
+        wanting = used | await self._tools.deployments.mentioning(ArtifactKind.REST_API.value, MENTIONED)
+        lists = await self._ask([row for row in apis if self._matters(row, wanting)], errors)
         is_believed, doomed = self._judge(stored, lists, asked_at)
         for api, listed in lists:
+            if not listed and api.uuid not in used:
+                continue
             await self._replace(
                 api,
                 [row for row in listed if not self._is_deleted(row, circumstances)],
@@ -80,23 +84,24 @@ class SubscriptionStep:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _matters(self, api: ArtifactRow, used: set[str]) -> bool:
+    def _matters(self, api: ArtifactHead, wanting: set[str]) -> bool:
         if api.origin != "control_plane" and not api.cp_artifact_id:
             return False
-        return api.uuid not in self._asked or api.uuid in used or _wants_subscriptions(api)
+        return api.uuid not in self._asked or api.uuid in wanting
 
-    async def _ask(self, apis: Sequence[ArtifactRow], errors: list[str]) -> _Lists:
+    async def _ask(self, apis: Sequence[ArtifactHead], errors: list[str]) -> _Lists:
         gate = asyncio.Semaphore(AT_ONCE)
         lists: _Lists = []
 
-        async def ask(api: ArtifactRow) -> None:
+        async def ask(api: ArtifactHead) -> None:
             async with gate:
                 answer = await self._tools.rest.subscriptions(control_plane_id(api))
-            if not isinstance(answer, CallFailed):
-                self._asked.add(api.uuid)
-                lists.append((api, answer))
-            elif answer.status not in _NOT_OFFERED:
+            if isinstance(answer, CallFailed) and answer.status not in _NOT_OFFERED:
                 errors.append(str(answer))
+                return
+            self._asked.add(api.uuid)
+            if not isinstance(answer, CallFailed):
+                lists.append((api, answer))
 
         await asyncio.gather(*(ask(api) for api in apis))
         return lists
@@ -124,7 +129,7 @@ class SubscriptionStep:
 
     async def _replace(
         self,
-        api: ArtifactRow,
+        api: ArtifactHead,
         listed: Sequence[Listed],
         asked_at: datetime,
         *,
@@ -148,20 +153,3 @@ class SubscriptionStep:
         counts["removed"] += done.removed
         counts["unchanged"] += done.unchanged
         errors += [f"{each.reason}: {each.message}" for each in done.ignored]
-
-
-def _wants_subscriptions(api: ArtifactRow) -> bool:
-    """Whether its traffic depends on subscriptions."""
-    spec = api.document.get("spec")
-    if not isinstance(spec, dict):
-        return False
-    operations = spec.get("operations")
-    parts = [spec, *(operations if isinstance(operations, list) else [])]
-    return bool(spec.get("subscriptionPlans")) or any(_has_policy(part) for part in parts)
-
-
-def _has_policy(part: object) -> bool:
-    policies = part.get("policies") if isinstance(part, dict) else None
-    return isinstance(policies, list) and any(
-        isinstance(policy, dict) and policy.get("name") == POLICY for policy in policies
-    )
