@@ -365,7 +365,7 @@ def call(
 class Backend:
     """Answers every request with what it received, as JSON, and `backend` = its name.
 
-    The query parameter `delay` waits that many seconds first, `status` sets the status.
+    The query parameter `delay` waits that many seconds first, `status` sets the status, `close` ends the connection.
     """
 
     def __init__(self, name: str = "backend", *, address: str = "127.0.0.1", tls: Any = None) -> None:
@@ -400,6 +400,8 @@ class Backend:
                     self.send_response(int(options.get("status", "200")))
                     self.send_header("content-type", "application/json")
                     self.send_header("content-length", str(len(body)))
+                    if "close" in options:
+                        self.send_header("connection", "close")
                     self.end_headers()
                     if self.command != "HEAD":
                         self.wfile.write(body)

@@ -12,8 +12,10 @@ import msgspec
 from gatewright.deployment.credentials import Credentials
 from gatewright.deployment.serving import DataPlane, ResourceId
 from gatewright.envoy import Changes, Resource, ScopeIndex, Touched, render_all, render_changes, render_credentials
+from gatewright.envoy.clusters import render_cluster
 from gatewright.envoy.flat import FLAT_NAME
-from gatewright.envoy.resource import CLUSTER, LISTENER, ROUTES, SCOPE
+from gatewright.envoy.listeners import render_secrets
+from gatewright.envoy.resource import CLUSTER, LISTENER, ROUTES, SCOPE, SECRET
 from gatewright.envoy.scopes import scope_id
 from gatewright.model.api import Api
 from gatewright.model.gateway import Gateway
@@ -90,6 +92,30 @@ class Placement:
             self.index = index
             self._epochs = {api.api_id: self._placings for api in index.apis()}
             self._snapshot.apply(resources)
+
+    def prepare(self, gateway: Gateway) -> None:
+        """What the next `load` renders with."""
+        self._gateway = gateway
+
+    async def replace_gateway(self, gateway: Gateway) -> tuple[ResourceId, ...]:
+        """Other certificates of listeners, or other authorities for upstreams; nothing else may differ.
+
+        Gives the resources that a router must accept for it.
+        Clusters are sent anew only when the first custom authority comes or the last one goes.
+        """
+        async with self._lock:
+            if gateway == self._gateway:
+                return ()
+            changed_source = bool(gateway.upstream_tls.custom_ca) != bool(self._gateway.upstream_tls.custom_ca)
+            upstreams = self.index.upstreams() if changed_source else ()
+            clusters = await asyncio.to_thread(lambda: [render_cluster(upstream, gateway) for upstream in upstreams])
+            secrets = render_secrets(gateway)
+            names = {secret.name for secret in secrets}
+            gone = [(SECRET, secret.name) for secret in render_secrets(self._gateway) if secret.name not in names]
+            self._gateway = gateway
+            put = [*secrets, *clusters]
+            self._snapshot.apply(put, gone)
+            return (*((one.type_url, one.name) for one in put), *gone)
 
     def epoch(self, api_id: str) -> int:
         """When the API was last placed by its owner, as a number that grows with every placing; 0: it is not there.

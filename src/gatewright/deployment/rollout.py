@@ -27,12 +27,13 @@ from gatewright.deployment.kinds import KindRules, NoTraffic
 from gatewright.deployment.placement import Placed, Placement, SnapshotPort
 from gatewright.deployment.quarantine import Quarantine
 from gatewright.deployment.serving import DataPlane, ResourceId, Rolled, ServingBoard
+from gatewright.deployment.trust import with_stored_authorities
 from gatewright.envoy.resource import CLUSTER
 from gatewright.model.api import Api
 from gatewright.model.gateway import Gateway
 from gatewright.observability.logging import get_logger
 from gatewright.store import Store, StoreUnavailable, artifacts, changes, last_good
-from gatewright.store.rows import CREDENTIAL_KINDS, SUBSCRIPTION_PLAN, ArtifactRow, ChangeRow
+from gatewright.store.rows import CERTIFICATE, CREDENTIAL_KINDS, SUBSCRIPTION_PLAN, ArtifactRow, ChangeRow
 
 _GROUP = 32
 _FEED_PAGE = 1000
@@ -40,6 +41,7 @@ _SLICE_S = 0.01
 _RETRY_S = 30.0
 _RETRY_PAUSE_S = 1.0
 _REMEMBERED_DELETIONS = 1000
+_NO_ARTIFACT = CREDENTIAL_KINDS | {CERTIFICATE}
 _log = get_logger(__name__)
 
 
@@ -88,6 +90,9 @@ class Rollout:
         self._cleanup_interval = cleanup_interval
         self._prune_at = time.monotonic() + cleanup_interval
         self._read_at = time.monotonic()
+        self._gateway = gateway
+        self._gateway_changes: list[ChangeRow] = []
+        self._is_gateway_due = False
         self._quarantine = Quarantine(store, self.placement, board, data_plane=data_plane, clock=clock)
         if data_plane is not None:
             board.attach(data_plane, version_of=self.placement.version, model_of=self.placement.model)
@@ -97,6 +102,7 @@ class Rollout:
     async def load(self) -> None:
         """Everything that is stored, in one update of the snapshot. Raises StoreUnavailable."""
         rows, credentials, kept, self._seq = await self._store.read(self._read_everything)
+        self.placement.prepare(await with_stored_authorities(self._store, self._gateway))
         self._lane.load(credentials)
         self._quarantine.restore(kept)
         apis: list[Api] = []
@@ -162,6 +168,12 @@ class Rollout:
             self._artifacts.setdefault(uuid, _again(uuid, self._seq, now))
         self._wake.set()
 
+    def replace_gateway(self, gateway: Gateway) -> None:
+        """Certificates of the configuration have changed: other listener certificates, other authorities."""
+        self._gateway = gateway
+        self._is_gateway_due = True
+        self._wake.set()
+
     def close(self) -> None:
         """After `run` was cancelled."""
         self.placement.close()
@@ -185,6 +197,8 @@ class Rollout:
             await self._read_feed()
         if self._lane.waiting:
             await self._roll_credentials()
+        elif self._is_gateway_due:
+            await self._roll_gateway()
         elif self._artifacts:
             await self._roll_artifacts()
         else:
@@ -216,6 +230,7 @@ class Rollout:
             )
         )
         self._lane.load(credentials)
+        self._is_gateway_due = True
         self.recompile({*known, *self._board.artifacts()})
         await self.placement.refresh_credentials(known)
 
@@ -235,6 +250,9 @@ class Rollout:
                 self._seq = change.seq
                 if change.kind in CREDENTIAL_KINDS:
                     self._lane.add(change)
+                elif change.kind == CERTIFICATE:
+                    self._gateway_changes.append(change)
+                    self._is_gateway_due = True
                 else:
                     self._artifacts[change.artifact_id] = change
                     self._rows.pop(change.artifact_id, None)
@@ -248,7 +266,7 @@ class Rollout:
     def _read_page(self, connection: Connection) -> tuple[list[ChangeRow], dict[str, ArtifactRow | None]]:
         """The next changes, and the first artifacts that they name as they are at the same moment: one hop, not two."""
         found = changes.since(connection, self._gateway_id, self._seq, _FEED_PAGE)
-        named = dict.fromkeys(change.artifact_id for change in found if change.kind not in CREDENTIAL_KINDS)
+        named = dict.fromkeys(change.artifact_id for change in found if change.kind not in _NO_ARTIFACT)
         return found, self._read_rows(connection, list(named)[:_GROUP])
 
     def _read_rows(self, connection: Connection, uuids: Iterable[str]) -> dict[str, ArtifactRow | None]:
@@ -281,6 +299,23 @@ class Rollout:
         if concerned:
             _log.info("keys have expired", artifacts=len(concerned))
             await self.placement.refresh_credentials(concerned)
+
+    # -- the gateway's own -------------------------------------------------------------------------------------------
+
+    async def _roll_gateway(self) -> None:
+        """Authorities and listener certificates."""
+        self._is_gateway_due = False
+        try:
+            gateway = await with_stored_authorities(self._store, self._gateway)
+            resources = await self.placement.replace_gateway(gateway)
+        except BaseException:
+            self._is_gateway_due = True
+            raise
+        carried, self._gateway_changes = self._gateway_changes, []
+        for change in carried:
+            self._gone(change.artifact_id, resources)
+            self._board.done(change.artifact_id, "artifact", change.seq)
+            self._count(change)
 
     # -- artifacts -------------------------------------------------------------------------------------------------
 

@@ -13,10 +13,12 @@ from starlette.responses import Response
 
 from gatewright.artifacts import llm_template
 from gatewright.artifacts.policies import PolicyCatalogue, PolicyDefinition
+from gatewright.deployment.certificates import Certificates
 from gatewright.deployment.deployments import Deployments
 from gatewright.management.bodies import answer, failure, text, timestamp, unavailable
 from gatewright.management.matching import Operation
 from gatewright.management.requests import Call
+from gatewright.store.certificates import CertificateRow
 from gatewright.store.errors import StoreUnavailable
 from gatewright.store.rows import ArtifactRow
 
@@ -50,12 +52,19 @@ class Admin:
     """Endpoints of the admin port."""
 
     def __init__(
-        self, overview: Overview, deployments: Deployments, catalogue: PolicyCatalogue, *, config_dump: bool
+        self,
+        overview: Overview,
+        deployments: Deployments,
+        catalogue: PolicyCatalogue,
+        *,
+        config_dump: bool,
+        certificates: Certificates | None = None,
     ) -> None:
         self._overview = overview
         self._deployments = deployments
         self._catalogue = catalogue
         self._config_dump = config_dump
+        self._certificates = certificates
 
     def operations(self) -> Sequence[Operation]:
         """The table of the admin API."""
@@ -112,11 +121,12 @@ class Admin:
             return text("404 page not found", 404)
         try:
             rows = [row for row in await self._deployments.list() if row.kind != llm_template.KIND]
+            trusted = [] if self._certificates is None else await self._certificates.list()
         except StoreUnavailable as error:
             return unavailable(error, "Failed to retrieve configuration dump")
-        return await asyncio.to_thread(self._dumped, rows, self._overview.snapshot_version())
+        return await asyncio.to_thread(self._dumped, rows, trusted, self._overview.snapshot_version())
 
-    def _dumped(self, rows: Sequence[ArtifactRow], version: int) -> Response:
+    def _dumped(self, rows: Sequence[ArtifactRow], trusted: Sequence[CertificateRow], version: int) -> Response:
         apis = [_api(row) for row in rows]
         policies = sorted(map(_policy, self._catalogue), key=lambda policy: (policy["name"], policy["version"]))
         return answer(
@@ -125,16 +135,28 @@ class Admin:
                 "timestamp": timestamp(datetime.now(UTC)),
                 "apis": apis,
                 "policies": policies,
-                "certificates": [],
+                "certificates": [_certificate(row) for row in trusted],
                 "statistics": {
                     "totalApis": len(apis),
                     "totalPolicies": len(policies),
-                    "totalCertificates": 0,
-                    "totalCertificateBytes": 0,
+                    "totalCertificates": len(trusted),
+                    "totalCertificateBytes": sum(len(row.certificate) for row in trusted),
                 },
                 "xds_sync": {"policy_chain_version": str(version)},
             }
         )
+
+
+def _certificate(row: CertificateRow) -> dict[str, Any]:
+    return {
+        "id": row.uuid,
+        "name": row.name,
+        "subject": row.subject,
+        "issuer": row.issuer,
+        "notAfter": timestamp(row.not_after),
+        "count": row.cert_count,
+        "status": "success",
+    }
 
 
 def address_guard(allowed: Sequence[str]) -> Callable[[Call], Response | None]:

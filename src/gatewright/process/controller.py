@@ -4,9 +4,10 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from starlette.types import ASGIApp
@@ -15,6 +16,7 @@ from gatewright.artifacts.templates import Renderer
 from gatewright.artifacts.vhosts import VhostDefaults
 from gatewright.controlplane.plane import ControlPlane
 from gatewright.deployment.builtin_templates import install_templates, template_folder
+from gatewright.deployment.certificates import Certificates
 from gatewright.deployment.data_plane import Routers
 from gatewright.deployment.deployments import Deployments
 from gatewright.deployment.document_rules import document_rules
@@ -24,10 +26,13 @@ from gatewright.deployment.secrets import Secrets
 from gatewright.deployment.serving import ServingBoard
 from gatewright.management.admin import Admin, address_guard
 from gatewright.management.api_keys import ApiKeys
+from gatewright.management.certificates import UpstreamCertificates
 from gatewright.management.drift import Drift
+from gatewright.management.identity import Authenticator
 from gatewright.management.llm_provider_templates import LlmProviderTemplates
 from gatewright.management.llm_providers import LlmProviders
 from gatewright.management.llm_proxies import LlmProxies
+from gatewright.management.matching import Operation
 from gatewright.management.mcp_proxies import McpProxies
 from gatewright.management.metrics import counting, metrics_app
 from gatewright.management.mux import Mux
@@ -42,6 +47,7 @@ from gatewright.observability.logging import get_logger
 from gatewright.policies.registry import installed
 from gatewright.process.administrators import generated_administrator
 from gatewright.process.certificate import self_signed
+from gatewright.process.certificate_files import follow_certificates
 from gatewright.process.gateway import gateway_of
 from gatewright.process.overview import Overview
 from gatewright.settings.tree import Settings
@@ -99,7 +105,8 @@ class Controller:
         )
         self._stops.append(_closing(management.close))
         store = await self._open_store()
-        gateway = gateway_of(settings, lambda: self_signed(_data_dir(settings) / "listener-certs", datetime.now(UTC)))
+        read_gateway = partial(gateway_of, settings, partial(_own_certificate, settings))
+        gateway = read_gateway()
         catalogue = installed().catalogue
         secrets = Secrets(store)
         await secrets.load()
@@ -133,6 +140,11 @@ class Controller:
         await _without_collector(rollout.load)
         self.loaded = True
         self._tasks.append(asyncio.create_task(rollout.run(), name="rollout"))
+        self._tasks.append(
+            asyncio.create_task(
+                follow_certificates(gateway, read_gateway, rollout.replace_gateway), name="certificate files"
+            )
+        )
         self._stops.append(_closing(rollout.close))
         await self._serve_xds()
         link = ControlPlane(settings, deployments, catalogue=installed().catalogue, memory=store, secrets=secrets)
@@ -144,7 +156,15 @@ class Controller:
             loaded=lambda: self.loaded,
             link=link,
         )
-        await self._serve_http(management, store, deployments, secrets, overview)
+        certificates = Certificates(store, self.board)
+        others = [
+            *SecretDocuments(secrets).operations(),
+            *UpstreamCertificates(certificates, gateway.upstream_tls).operations(),
+        ]
+        generated = await generated_administrator(store, self._announce) if needs_administrator(settings) else None
+        people = authenticator_of(settings, generated)
+        await self._serve_management(management, deployments, others, people)
+        await self._serve_admin(deployments, certificates, overview, people)
         await link.start()
         self._stops.append(link.stop)
 
@@ -171,17 +191,9 @@ class Controller:
         self._stops.append(server.stop)
         _log.info("xDS is served", address=f"{host}:{port}")
 
-    async def _serve_http(
-        self,
-        management_socket: socket.socket,
-        store: Store,
-        deployments: Deployments,
-        secrets: Secrets,
-        overview: Overview,
+    async def _serve_management(
+        self, bound: socket.socket, deployments: Deployments, others: Sequence[Operation], people: Authenticator
     ) -> None:
-        settings = self._settings
-        generated = await generated_administrator(store, self._announce) if needs_administrator(settings) else None
-        authenticator = authenticator_of(settings, generated)
         operations = [
             *RestApis(deployments).operations(),
             *LlmProviderTemplates(deployments).operations(),
@@ -193,17 +205,26 @@ class Controller:
             *ApiKeys(deployments, kind="LlmProxy", collection="llm-proxies").operations(),
             *SubscriptionPlans(deployments).operations(),
             *Subscriptions(deployments).operations(),
-            *SecretDocuments(secrets).operations(),
+            *others,
             *Serving(deployments).operations(),
         ]
-        await self._serve(Mux(MANAGEMENT_BASE, operations, authenticator), management_socket, "management API")
+        await self._serve(Mux(MANAGEMENT_BASE, operations, people), bound, "management API")
+
+    async def _serve_admin(
+        self, deployments: Deployments, certificates: Certificates, overview: Overview, people: Authenticator
+    ) -> None:
+        settings = self._settings
         admin = settings.controller.admin_server
         if admin.enabled:
-            everything = Admin(overview, deployments, installed().catalogue, config_dump=admin.config_dump.enabled)
-            endpoints = [*everything.operations(), *Drift(overview).operations()]
-            app = Mux(
-                ADMIN_BASE, endpoints, authenticator, correlated=False, guard=address_guard(tuple(admin.allowed_ips))
+            everything = Admin(
+                overview,
+                deployments,
+                installed().catalogue,
+                config_dump=admin.config_dump.enabled,
+                certificates=certificates,
             )
+            endpoints = [*everything.operations(), *Drift(overview).operations()]
+            app = Mux(ADMIN_BASE, endpoints, people, correlated=False, guard=address_guard(tuple(admin.allowed_ips)))
             await self._serve(app, bind(settings.gatewright.bind.admin, admin.port, "the admin API"), "admin API")
         metrics = settings.controller.metrics
         if metrics.enabled:
@@ -231,6 +252,10 @@ async def _without_collector(load: Callable[[], Awaitable[None]]) -> None:
         gc.enable()
     gc.collect()
     gc.freeze()
+
+
+def _own_certificate(settings: Settings) -> tuple[str, str]:
+    return self_signed(_data_dir(settings) / "listener-certs", datetime.now(UTC))
 
 
 def _data_dir(settings: Settings) -> Path:

@@ -6,6 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from gatewright.deployment.certificates import InvalidCertificate, certificates_in
 from gatewright.model.gateway import (
     AccessLog,
     EscapedSlashes,
@@ -16,10 +21,12 @@ from gatewright.model.gateway import (
     UpstreamTls,
     VirtualHosts,
 )
+from gatewright.observability.logging import get_logger
 from gatewright.settings.tree import Settings
 
 OTHER_BUNDLES = ("/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
-PEM_ENDINGS = frozenset({".pem", ".crt", ".cer"})
+PEM_ENDINGS = frozenset({".pem", ".crt", ".cer", ".cert"})
+_log = get_logger(__name__)
 
 
 class CertificateUnreadable(Exception):
@@ -101,14 +108,33 @@ def _trusted_bundle(configured: str) -> str:
 
 
 def _custom_authorities(directory: Path) -> str:
-    """All PEM files of the folder, in order of their names. Raises CertificateUnreadable."""
+    """The certificates of all PEM files below the folder, in order of their names. Raises CertificateUnreadable.
+
+    A file without usable certificates is left out: Envoy would refuse all authorities for its sake.
+    """
     try:
-        files = sorted(file for file in directory.glob("*") if file.suffix in PEM_ENDINGS) if directory.is_dir() else []
-        return "".join(file.read_text(encoding="ascii").rstrip() + "\n" for file in files)
-    except (OSError, UnicodeDecodeError) as error:
+        files = [(file, file.read_text(encoding="ascii", errors="replace")) for file in _pem_files(directory)]
+    except OSError as error:
         raise CertificateUnreadable(
             f"a certificate in router.upstream.tls.custom_certs_path ({directory}) cannot be read: {error}"
         ) from error
+    usable: list[str] = []
+    for file, content in files:
+        try:
+            usable.append(certificates_in(content))
+        except InvalidCertificate as problem:
+            _log.warning(
+                "a file of router.upstream.tls.custom_certs_path is left out", file=str(file), why=str(problem)
+            )
+    return "".join(usable)
+
+
+def _pem_files(directory: Path) -> list[Path]:
+    """Without the folders in which Kubernetes keeps the versions of a mounted Secret."""
+    found = (file for file in directory.rglob("*") if file.suffix in PEM_ENDINGS and file.is_file())
+    return sorted(
+        file for file in found if not any(part.startswith("..") for part in file.relative_to(directory).parts)
+    )
 
 
 def _access_log(settings: Settings) -> AccessLog | None:
@@ -128,12 +154,21 @@ def _certificate(settings: Settings, self_signed: Callable[[], tuple[str, str]])
     if not certificate.exists() and not key.exists():
         return self_signed()
     try:
-        return certificate.read_text(encoding="ascii"), key.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
+        pair = certificate.read_text(encoding="ascii"), key.read_text(encoding="ascii")
+        _check_pair(*pair)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise CertificateUnreadable(
-            f"the certificate of the HTTPS listener cannot be read: {error}. Set router.downstream_tls.cert_path and "
-            "key_path to PEM files that this user may read, or router.https_enabled = false"
+            f"the certificate of the HTTPS listener cannot be used: {error}. Set router.downstream_tls.cert_path and "
+            "key_path to PEM files that belong together and that this user may read, or router.https_enabled = false"
         ) from error
+    return pair
+
+
+def _check_pair(certificate: str, key: str) -> None:
+    """Raises ValueError and others of the library: half of a pair may have been renewed."""
+    public = x509.load_pem_x509_certificate(certificate.encode()).public_key()
+    if public != serialization.load_pem_private_key(key.encode(), None).public_key():
+        raise ValueError("the key does not belong to the certificate")
 
 
 def _ms(value: timedelta) -> int:

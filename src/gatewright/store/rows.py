@@ -28,6 +28,9 @@ SUBSCRIPTION = "Subscription"
 SUBSCRIPTION_PLAN = "SubscriptionPlan"
 """`ChangeRow.kind` of changes to plans; such an entry names the plan as its artifact."""
 
+CERTIFICATE = "Certificate"
+"""`ChangeRow.kind` of changes to the authorities that upstreams are checked against; it names no artifact."""
+
 CREDENTIAL_KINDS = frozenset({API_KEY, SUBSCRIPTION, SUBSCRIPTION_PLAN})
 """Changes that travel in the lane of revocations."""
 

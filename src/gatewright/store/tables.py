@@ -289,3 +289,20 @@ last_good = Table(
     Column("model", Json, nullable=False),
     ForeignKeyConstraint(["gateway_id", "uuid"], ["artifacts.gateway_id", "artifacts.uuid"], ondelete="CASCADE"),
 )
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("uuid", String(64), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("certificate", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("not_before", Instant, nullable=False),
+    Column("not_after", Instant, nullable=False),
+    Column("cert_count", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    UniqueConstraint("gateway_id", "name"),
+)
