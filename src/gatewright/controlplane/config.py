@@ -10,7 +10,7 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     `pull`: reconcile deployments; `push`: send artifacts made here to a platform control plane. `issuer` restricts the
     key list. More deletions at once than `deletion_minimum` and than `deletion_share` of what is known wait for a
-    second, equal answer.
+    second, equal answer. Events within `echo_window` of an import of ours are echoes; 0: none is.
     """
 
     host: str = ""
@@ -27,6 +27,7 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     deletion_share: float = 0.5
     deletion_minimum: int = 5
     issuer: str = ""
+    echo_window: float = 10.0
 
 
 def link_config(settings: Settings) -> LinkConfig:
@@ -47,4 +48,5 @@ def link_config(settings: Settings) -> LinkConfig:
         deletion_share=own.deletion_share,
         deletion_minimum=own.deletion_minimum,
         issuer=settings.api_key.issuer,
+        echo_window=own.echo_window.total_seconds(),
     )

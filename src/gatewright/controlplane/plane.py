@@ -19,6 +19,7 @@ from gatewright.controlplane.credentials import Credentials, TokenProvider
 from gatewright.controlplane.dispatch import Dispatcher
 from gatewright.controlplane.drift import DriftCheck, Impossible
 from gatewright.controlplane.drift_report import plain as plain_drift
+from gatewright.controlplane.echoes import Echoes
 from gatewright.controlplane.handlers.contract import Tools
 from gatewright.controlplane.handlers.later import Later
 from gatewright.controlplane.handlers.registry import handlers
@@ -115,7 +116,9 @@ class ControlPlane:
         self._acks = Acknowledger(deployments, self._send, clock=clock, journal=self._journal)
         self._secrets = PlatformSecrets(self._rest, secrets, _now)
         self._later = Later()
-        tools = Tools(deployments, self._rest, self._acks, Tombstones(_now), self._secrets, self._later, _now)
+        self._echoes = Echoes(timedelta(seconds=self._config.echo_window))
+        tombstones = Tombstones(_now)
+        tools = Tools(deployments, self._rest, self._acks, tombstones, self._secrets, self._later, self._echoes, _now)
         self._dispatcher = Dispatcher(
             handlers(tools),
             self._rest,
@@ -252,6 +255,7 @@ class ControlPlane:
     def on_linked(self, linked: Linked) -> None:
         """Everything that a connect sets off, side by side; none of it delays the reader."""
         self._linked = linked
+        self._echoes.connected(linked.gateway_id if linked.path else "")
         self._connects += 1
         if self._connects > 1:
             metrics.RECONNECTIONS.inc()

@@ -130,7 +130,9 @@ def apply_undeploy(
     existing = artifacts.resolve(connection, scope.gateway_id, cp_id)
     if existing is None:
         return Unknown()
-    if deployment_id and existing.deployment_id and deployment_id != existing.deployment_id:
+    # An id noted with an artifact made here is of an earlier undeployment: imports give every revision another one.
+    ours = existing.origin == "gateway_api"
+    if not ours and deployment_id and existing.deployment_id and deployment_id != existing.deployment_id:
         return DeploymentIdMismatch(existing.deployment_id, deployment_id)
     return _set_state(connection, scope, existing, "undeployed", deployment_id=deployment_id, deployed_at=deployed_at)
 

@@ -173,6 +173,12 @@ class Deployments:
         """The artifact that a control plane means: by local UUID, else by `cp_artifact_id`."""
         return await self._store.read(lambda connection: artifacts.resolve(connection, self._gateway_id, cp_id))
 
+    async def named(self, kind: str, display_name: str, version: str) -> ArtifactRow | None:
+        """The artifact of this kind with this name and version, which no other one has."""
+        return await self._store.read(
+            lambda connection: artifacts.find_by_name(connection, self._gateway_id, kind, display_name, version)
+        )
+
     async def list(self, kind: str | None = None, filters: ArtifactFilter | None = None) -> list[ArtifactRow]:
         """Artifacts, newest first; all kinds when `kind` is None."""
         kinds = None if kind is None else [kind]

@@ -52,6 +52,11 @@ class OwnControlPlane(Section):
         "a second, equal answer. 1: every answer is believed.",
     )
     deletion_minimum: Annotated[Int, at_least(0)] = key(5, "Deletions up to this number are always believed.")
+    echo_window: Annotated[Duration, up_to(timedelta(minutes=10))] = key(
+        timedelta(seconds=10),
+        "API Manager: a deployment event that repeats an import of this gateway, told by its revision or by a time "
+        "this near to the import, does not hand the API over. 0: every event does, as in the original.",
+    )
 
 
 class Envoy(Section):

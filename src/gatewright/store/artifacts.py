@@ -53,6 +53,15 @@ def find_by_handle(connection: Connection, gateway_id: str, kind: str, handle: s
     return _first(_run(connection, [_BY_HANDLE[kind]], gateway_id=gateway_id, kind=kind, handle=handle))
 
 
+def find_by_name(
+    connection: Connection, gateway_id: str, kind: str, display_name: str, version: str
+) -> ArtifactRow | None:
+    """The artifact of this kind with this name and version."""
+    return _first(
+        _run(connection, [_BY_NAME[kind]], gateway_id=gateway_id, kind=kind, display_name=display_name, version=version)
+    )
+
+
 def resolve(connection: Connection, gateway_id: str, cp_id: str) -> ArtifactRow | None:
     """What a control plane means by an id: a local UUID, else the id it gave to an artifact pushed to it."""
     return find(connection, gateway_id, cp_id) or _first(
@@ -216,6 +225,15 @@ _BY_CP_ID = _select_any(artifacts.c.cp_artifact_id == bindparam("cp_id"))
 _SOME = _select_any(artifacts.c.uuid.in_(bindparam("uuids", expanding=True)))
 _BY_HANDLE = {
     kind: _select(kind, artifacts.c.kind == bindparam("kind"), artifacts.c.handle == bindparam("handle"))
+    for kind in DOCUMENTS
+}
+_BY_NAME = {
+    kind: _select(
+        kind,
+        artifacts.c.kind == bindparam("kind"),
+        artifacts.c.display_name == bindparam("display_name"),
+        artifacts.c.version == bindparam("version"),
+    )
     for kind in DOCUMENTS
 }
 _ALL = {kind: _select(kind, artifacts.c.kind == bindparam("kind")) for kind in DOCUMENTS}

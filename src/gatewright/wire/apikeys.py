@@ -1,6 +1,6 @@
 """The list of API keys of one kind of artifact; the answer is a bare array."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -16,13 +16,13 @@ HASH_ALGORITHM: Final = "sha256"
 
 
 class ApiKeyRow(Wire, frozen=True, kw_only=True):
-    """One key. `api_key_hashes` is an object here, unlike the string in events."""
+    """One key. `api_key_hashes` is an object here; a string that holds one, as in events, is read too."""
 
     etag: str = ""
     uuid: str = ""
     name: str = ""
     masked_api_key: str = ""
-    api_key_hashes: dict[str, str] = msgspec.field(default_factory=dict)
+    api_key_hashes: dict[str, Any] | str = msgspec.field(default_factory=dict)
     artifact_uuid: str = ""
     status: str = ""
     created_at: Timestamp | None = None
@@ -36,18 +36,29 @@ class ApiKeyRow(Wire, frozen=True, kw_only=True):
     @property
     def sha256(self) -> str:
         """The hash that counts; empty when there is none."""
-        return self.api_key_hashes.get(HASH_ALGORITHM, "")
+        return sha256_of(self.api_key_hashes)
 
     @property
     def usable(self) -> bool:
         """False for keys that a gateway treats as absent: not active, or without a SHA-256."""
-        return self.status == ACTIVE and bool(self.sha256)
+        return self.status.lower() == ACTIVE and bool(self.sha256)
 
     def etag_or_derived(self) -> str:
         """The etag as sent, else the one that both ends derive."""
         if self.etag or self.updated_at is None:
             return self.etag
         return api_key_etag(self.artifact_uuid, self.name, self.updated_at)
+
+
+def sha256_of(hashes: dict[str, Any] | str) -> str:
+    """The hash that counts, out of an object or of a JSON object inside a string; empty when there is none."""
+    if isinstance(hashes, str):
+        try:
+            hashes = msgspec.json.decode(hashes, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return ""
+    value = hashes.get(HASH_ALGORITHM)
+    return value if isinstance(value, str) else ""
 
 
 def decode_api_keys(body: bytes) -> tuple[ApiKeyRow, ...] | Undecodable:

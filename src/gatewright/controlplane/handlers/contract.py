@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from gatewright.controlplane.acks import Acknowledger
+from gatewright.controlplane.echoes import Echoes
 from gatewright.controlplane.events import Event, Route
 from gatewright.controlplane.handlers.later import Later
 from gatewright.controlplane.platform_secrets import PlatformSecrets
@@ -13,8 +14,10 @@ from gatewright.controlplane.rest import Rest
 from gatewright.controlplane.tombstones import Tombstones
 from gatewright.deployment import Deployments
 
-Word = Literal["applied", "stale", "unknown", "refused", "mismatch", "failed", "postponed"]
-"""`failed`: temporary, the next reconcile may mend it; `refused`: breaks a rule; `postponed`: it is tried again."""
+Word = Literal["applied", "stale", "echo", "unknown", "refused", "mismatch", "failed", "postponed"]
+"""`failed`: temporary, the next reconcile may mend it; `refused`: breaks a rule; `postponed`: it is tried again;
+`echo`: it repeats what this gateway itself has sent.
+"""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -49,4 +52,5 @@ class Tools(msgspec.Struct, frozen=True):
     tombstones: Tombstones
     secrets: PlatformSecrets
     later: Later
+    echoes: Echoes
     now: Callable[[], float]

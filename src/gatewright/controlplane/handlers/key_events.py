@@ -5,11 +5,9 @@ Source: control-plane protocol reference 2.14, 3.10. Never puts a hash into a te
 
 from datetime import datetime
 
-import msgspec
-
 from gatewright.controlplane.events import moment
 from gatewright.deployment import ExpiresIn, KeyEvent
-from gatewright.wire.apikeys import HASH_ALGORITHM, ApiKeyRow
+from gatewright.wire.apikeys import ApiKeyRow, sha256_of
 from gatewright.wire.events import ApiKeyCreated, ApiKeyUpdated
 from gatewright.wire.times import Timestamp
 
@@ -62,14 +60,10 @@ def key_tombstone(cp_api_id: str, name: str) -> str:
 
 
 def _hash(hashes: str) -> str:
-    """The sha256 of a JSON object inside a string."""
-    try:
-        tree = msgspec.json.decode(hashes, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Malformed("apiKeyHashes is no JSON object") from None
-    value = tree.get(HASH_ALGORITHM)
-    if not isinstance(value, str) or not value:
-        raise Malformed("apiKeyHashes has no sha256")
+    """The sha256 of a JSON object inside a string. Raises Malformed."""
+    value = sha256_of(hashes)
+    if not value:
+        raise Malformed("apiKeyHashes is no JSON object with a sha256")
     return value
 
 

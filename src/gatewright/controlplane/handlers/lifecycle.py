@@ -85,15 +85,23 @@ class Lifecycle:
     ) -> Outcome:
         await self._tools.secrets.fetch_for(document)
         result = await self._apply(event, payload, document, performed_at)
-        if (
-            isinstance(result, Refused)
-            and result.code == "UNKNOWN_REFERENCE"
-            and performed_at is not None
-            # What it refers to may be in another queue. Waiting here would take a worker from it.
-            and self._tools.later.run(self._until_referenced(event, payload, document, performed_at))
-        ):
+        if isinstance(result, Refused) and await self._postponed(event, payload, document, performed_at, result):
             return Outcome("postponed", result.message)
         return self._answer(event, payload, result)
+
+    async def _postponed(
+        self,
+        event: Event,
+        payload: DeploymentEvent,
+        document: dict[str, Any],
+        performed_at: datetime | None,
+        refused: Refused,
+    ) -> bool:
+        """Whether what stands in the way may go away, so that the deployment is tried again outside of the queue."""
+        if refused.code != "UNKNOWN_REFERENCE" or performed_at is None:
+            return False
+        # What it refers to may be in another queue. Waiting here would take a worker from it.
+        return self._tools.later.run(self._until_referenced(event, payload, document, performed_at))
 
     async def _until_referenced(
         self, event: Event, payload: DeploymentEvent, document: dict[str, Any], performed_at: datetime
@@ -150,9 +158,7 @@ class Lifecycle:
             case Stale():
                 return Outcome("stale")
             case Unknown():
-                acks.outcome(
-                    payload, correlation_id=event.correlation_id, received=event.received, detail="unknown here"
-                )
+                self._said(event, payload, "unknown here")
                 return Outcome("unknown")
             case DeploymentIdMismatch():
                 detail = f"deployment {result.stored} is stored, not {result.wanted}"
@@ -190,6 +196,9 @@ class Lifecycle:
             return False
         row = await self._tools.deployments.resolve(payload.artifact_id)
         return row is not None and row.deployed_at is not None and row.deployed_at >= performed_at
+
+    def _said(self, event: Event, payload: DeploymentEvent, detail: str) -> None:
+        self._tools.acks.outcome(payload, correlation_id=event.correlation_id, received=event.received, detail=detail)
 
     def _failed(self, event: Event, payload: DeploymentEvent, detail: str, *, code: str = PROCESSING_ERROR) -> Outcome:
         self._tools.acks.outcome(

@@ -1,10 +1,100 @@
-"""`api.deployed`, `api.undeployed`, `api.deleted`."""
+"""REST APIs: as every kind, and besides what an API Manager says of imports that this gateway itself has made.
 
-from gatewright.controlplane.handlers.contract import Tools
-from gatewright.controlplane.handlers.lifecycle import Lifecycle
+Source: bottom-up reference, section 16 and R13. On purpose other than the original: what only repeats an import of ours
+is acknowledged and changes nothing, also when it overtakes the answer to that import.
+"""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from gatewright.controlplane.events import Event, moment
+from gatewright.controlplane.handlers.contract import Outcome, Tools
+from gatewright.controlplane.handlers.lifecycle import (
+    FETCH_PATIENCE,
+    LONGEST_REFERENCE_DELAY,
+    REFERENCE_DELAY,
+    Lifecycle,
+)
+from gatewright.deployment.results import Refused
+from gatewright.wire.events import DeploymentEvent
 from gatewright.wire.kinds import ArtifactKind
 
 
-def rest_api(tools: Tools) -> Lifecycle:
-    """The handler of REST APIs."""
-    return Lifecycle(ArtifactKind.REST_API, tools)
+class RestApis(Lifecycle):
+    """Events of REST APIs."""
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(ArtifactKind.REST_API, tools)
+
+    async def _deploy(self, event: Event, payload: DeploymentEvent, body: bytes | None) -> Outcome:
+        return await self._of_own_import(event, payload) or await super()._deploy(event, payload, body)
+
+    async def _undeploy(self, event: Event, payload: DeploymentEvent) -> Outcome:
+        echoes = self._tools.echoes
+        row = await self._tools.deployments.resolve(payload.artifact_id) if echoes.enabled else None
+        if row is not None and echoes.replaced(row, payload):
+            self._said(event, payload, "a revision that a later import of this gateway has replaced")
+            return Outcome("echo")
+        return await super()._undeploy(event, payload)
+
+    async def _postponed(
+        self,
+        event: Event,
+        payload: DeploymentEvent,
+        document: dict[str, Any],
+        performed_at: datetime | None,
+        refused: Refused,
+    ) -> bool:
+        if refused.code == "CONFLICT" and await self._is_being_imported(document):
+            # The event has overtaken the answer to the import, which tells the id.
+            return self._tools.later.run(self._until_linked(event, payload, document, performed_at))
+        return await super()._postponed(event, payload, document, performed_at, refused)
+
+    async def _of_own_import(self, event: Event, payload: DeploymentEvent) -> Outcome | None:
+        """What becomes of an event that only an import of ours has set off; None for all others."""
+        echoes = self._tools.echoes
+        row = await self._tools.deployments.resolve(payload.artifact_id) if echoes.enabled else None
+        if row is None:
+            return None
+        patient = self._tools.now() - event.received < FETCH_PATIENCE
+        if echoes.busy(row.uuid) and patient and self._tools.later.run(self._after_import(event, payload, row.uuid)):
+            return Outcome("postponed", "an import of the artifact is under way")
+        try:
+            performed_at = moment(payload.performed_at)
+        except OverflowError:
+            return None
+        if echoes.repeats(row, payload, performed_at):
+            if self._tools.acks.said(payload):
+                return Outcome("stale")
+            self._said(event, payload, "repeats an import of this gateway")
+            return Outcome("echo")
+        return Outcome("stale") if echoes.superseded(row, payload, performed_at) else None
+
+    async def _after_import(self, event: Event, payload: DeploymentEvent, local_id: str) -> None:
+        await self._tools.echoes.settled(local_id, event.received + FETCH_PATIENCE - self._tools.now())
+        if not self._tools.tombstones.since(payload.artifact_id, event.received):
+            await self._deploy(event, payload, None)
+
+    async def _is_being_imported(self, document: dict[str, Any]) -> bool:
+        """Whether an API of this name was made here and has not heard yet what the control plane calls it."""
+        if not self._tools.echoes.enabled:
+            return False
+        spec = document["spec"]
+        row = await self._tools.deployments.named("RestApi", str(spec["displayName"]), str(spec["version"]))
+        return row is not None and row.origin == "gateway_api" and row.cp_artifact_id is None
+
+    async def _until_linked(
+        self, event: Event, payload: DeploymentEvent, document: dict[str, Any], performed_at: datetime | None
+    ) -> None:
+        """Look again until the import has told the id, as long as the control plane waits."""
+        delay = REFERENCE_DELAY
+        while self._tools.now() + delay - event.received < FETCH_PATIENCE:
+            await asyncio.sleep(delay)
+            if self._tools.tombstones.since(payload.artifact_id, event.received):
+                return
+            if await self._tools.deployments.resolve(payload.artifact_id) is not None:
+                await self._deploy(event, payload, None)
+                return
+            delay = min(2 * delay, LONGEST_REFERENCE_DELAY)
+        self._answer(event, payload, await self._apply(event, payload, document, performed_at))

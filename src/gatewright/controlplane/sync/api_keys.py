@@ -1,8 +1,8 @@
 """API keys: one list per kind of artifact.
 
 Source: control-plane protocol reference 4.6. On purpose other than the original: the list speaks only for keys that the
-control plane manages (and, with an issuer configured, only for that issuer's); keys made at the gateway stay. Equal
-keys cost no write.
+control plane manages (and, with an issuer configured, only for that issuer's); keys made at the gateway stay. An
+empty list of an API Manager ends nothing. Equal keys cost no write.
 """
 
 from collections import Counter
@@ -55,9 +55,7 @@ class ApiKeyStep:
             if isinstance(listed, CallFailed):
                 errors.append(str(listed))
                 continue
-            withheld += await self._one_kind(
-                kind, known, listed, started=circumstances.started, counts=counts, errors=errors
-            )
+            withheld += await self._one_kind(kind, known, listed, circumstances, counts=counts, errors=errors)
         return StepReport(name="apiKeys", counts=dict(counts), errors=tuple(errors[:_MOST_ERRORS]), withheld=withheld)
 
     async def _one_kind(
@@ -65,8 +63,8 @@ class ApiKeyStep:
         kind: ArtifactKind,
         known: "_Known",
         listed: Sequence[ListedKey],
+        circumstances: Circumstances,
         *,
-        started: float,
         counts: Counter[str],
         errors: list[str],
     ) -> int:
@@ -74,7 +72,7 @@ class ApiKeyStep:
         for row in listed:
             if not row.usable:
                 continue
-            if self._tools.tombstones.since(key_tombstone(row.artifact_uuid, row.name), started):
+            if self._tools.tombstones.since(key_tombstone(row.artifact_uuid, row.name), circumstances.started):
                 continue
             local_id = known.local_id(row.artifact_uuid)
             if local_id is None:
@@ -84,6 +82,9 @@ class ApiKeyStep:
             if existing is not None:
                 kept.add(existing.uuid)
             await self._put(row, existing, counts, errors)
+        if circumstances.on_prem and not listed:
+            # An API Manager that has just started, or of an older level, answers so too; it replays missed revocations.
+            return 0
         gone = [key for key in known.managed(self._issuer) if key.uuid not in kept]
         subject = f"apiKeys.{kind.value}"
         managed = len(kept) + len(gone)
@@ -136,8 +137,11 @@ class _Known:
         return self._local.get(cp_id) or self._of_control_plane.get(cp_id)
 
     def find(self, local_id: str, row: ListedKey) -> ApiKeyRow | None:
-        """The stored key that a listed one stands for."""
-        return self._by_name.get((local_id, row.name))
+        """The stored key that a listed one stands for; a list may leave out names or ids."""
+        if row.name:
+            return self._by_name.get((local_id, row.name))
+        alike = (key for key in self._keys if key.api_id == local_id and row.sha256.strip().lower() == key.key_hash)
+        return next(alike, None)
 
     def managed(self, issuer: str) -> list[ApiKeyRow]:
         """Keys for which the list speaks."""
