@@ -7,18 +7,19 @@ from types import ModuleType
 import pytest
 
 
-def _make_ledger_importable() -> None:
-    """Make `conformance_ledger` a package without putting `tests/` on the import path.
+def _make_importable(name: str) -> None:
+    """Make a folder beside this file a package without putting `tests/` on the import path.
 
     Folders below `tests/` bear the names of rooms and of installed packages (`envoy`), which must not meet.
     """
-    if "conformance_ledger" not in sys.modules:
-        package = ModuleType("conformance_ledger")
-        package.__path__ = [str(Path(__file__).parent / "conformance_ledger")]
-        sys.modules["conformance_ledger"] = package
+    if name not in sys.modules:
+        package = ModuleType(name)
+        package.__path__ = [str(Path(__file__).parent / name)]
+        sys.modules[name] = package
 
 
-_make_ledger_importable()
+_make_importable("conformance_ledger")
+_make_importable("support")
 
 pytest_plugins = ["pytester", "conformance_ledger.plugin"]
 

@@ -21,6 +21,7 @@ TOKEN_VARIABLE: Final = "GATEWRIGHT_HUB_TOKEN"  # noqa: S105 - the name of a var
 DATA_DIR_VARIABLE: Final = "GATEWRIGHT_HUB_DATA_DIR"
 CONTEXT_FILE: Final = "hub.json"
 DEFAULT_DATA_DIR: Final = Path("hub-data")
+API_MANAGER_DATA_DIR: Final = Path("api-manager-data")
 DEFAULT_PORT: Final = 9243
 PANEL: Final = "Which hub"
 _LARGEST_FILE = 64 * 1024
@@ -73,6 +74,11 @@ T = TypeVar("T")
 def directory(data_dir: Path | None) -> Path:
     """The data directory that is meant."""
     return data_dir or Path(os.environ.get(DATA_DIR_VARIABLE) or DEFAULT_DATA_DIR)
+
+
+def api_manager_directory(data_dir: Path | None) -> Path:
+    """The data directory of a stand-in API Manager; a variable for hubs must not lead two of them into one."""
+    return data_dir or API_MANAGER_DATA_DIR
 
 
 def ask(

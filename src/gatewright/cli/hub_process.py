@@ -2,35 +2,55 @@
 
 import asyncio
 import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 import uvloop
 
 from gatewright.cli import hub_connection, output
 from gatewright.cli.exits import Exit, Failure
+from gatewright.hub.apim.config import ApiManagerConfig, read_users
+from gatewright.hub.apim.server import ApiManager
 from gatewright.hub.config import HubConfig
 from gatewright.hub.problems import HubStartError
 from gatewright.hub.server import Hub
 from gatewright.observability.logging import configure_logging
 
+Server = TypeVar("Server", Hub, ApiManager)
+
 
 def run(config: HubConfig) -> int:
     """Start, serve, stop; the exit code. Raises Failure when the hub cannot start."""
+    return _in_foreground(lambda: Hub(config), _greet)
+
+
+def run_api_manager(config: ApiManagerConfig, users: Path | None) -> int:
+    """The same for a stand-in API Manager, with the users of a file if one is named."""
+
+    def make() -> ApiManager:
+        return ApiManager(config if users is None else msgspec.structs.replace(config, users=read_users(users)))
+
+    return _in_foreground(make, _greet_api_manager)
+
+
+def _in_foreground(make: Callable[[], Server], greet: Callable[[Server], None]) -> int:
     configure_logging("hub")
     try:
-        return uvloop.run(_run(config))
+        return uvloop.run(_serve(make(), greet))
     except HubStartError as error:
         raise Failure(str(error), where=error.code) from error
 
 
-async def _run(config: HubConfig) -> int:
+async def _serve(hub: Server, greet: Callable[[Server], None]) -> int:
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    hub = Hub(config)
     await hub.start()
     try:
-        hub_connection.write_context(config.data_dir, config.host, hub.port)
-        _greet(hub)
+        hub_connection.write_context(hub.config.data_dir, hub.config.host, hub.port)
+        greet(hub)
         stopping, failing = asyncio.create_task(ended.wait()), asyncio.create_task(hub.wait())
         await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
         failed = failing.done() and not stopping.done()
@@ -51,6 +71,19 @@ def _greet(hub: Hub) -> None:
             ("Authority", hub.ca_file),
             ("Admin token", f"in {hub.admin_token_file}"),
             ("Next", "gatewright hub register edge --token-out edge.token"),
+        )
+    ):
+        output.note(text)
+
+
+def _greet_api_manager(manager: ApiManager) -> None:
+    config = manager.config
+    for text in output.facts(
+        (
+            ("API Manager", f"https://{config.host}:{manager.port} (a stand-in)"),
+            ("Authority", manager.ca_file),
+            ("Users", ", ".join(user.name for user in config.users)),
+            ("Admin token", f"in {manager.admin_token_file} (switches and records)"),
         )
     ):
         output.note(text)

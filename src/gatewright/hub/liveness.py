@@ -26,16 +26,20 @@ class Heartbeat:
     """What the application and the heartbeat of one connection tell each other.
 
     `sent` answers how far the application has sent; `confirmed` is called with such a mark once the peer has
-    certainly read up to there.
+    certainly read up to there. While `silent` answers True no PING is sent and none is missed.
     """
 
     def __init__(self) -> None:
         self.sent: Callable[[], int] = lambda: 0
         self.confirmed: Callable[[int], None] = lambda _mark: None
+        self.silent: Callable[[], bool] = lambda: False
 
 
-def heartbeat_protocol(interval: float, timeout: float) -> type[asyncio.Protocol]:
-    """The protocol class for uvicorn's `ws` setting; `interval` and `timeout` in seconds."""
+def heartbeat_protocol(interval: float, timeout: float, *, numbered: bool = True) -> type[asyncio.Protocol]:
+    """The protocol class for uvicorn's `ws` setting; `interval` and `timeout` in seconds.
+
+    PINGs carry a number unless `numbered` is False: API Manager's are empty.
+    """
 
     class HeartbeatProtocol(WebSocketsSansIOProtocol):
         def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever uvicorn passes
@@ -60,13 +64,18 @@ def heartbeat_protocol(interval: float, timeout: float) -> type[asyncio.Protocol
             self.ping_timer = None
             if self.close_sent or self.transport.is_closing():
                 return
+            if self._heartbeat.silent():
+                self._last_pong = self.loop.time()
+                self.ping_timer = self.loop.call_later(interval, self._tick)
+                return
             if self.loop.time() - self._last_pong > timeout:
                 self._drop()
                 return
             self._count += 1
-            payload = struct.pack("!I", self._count & 0xFFFFFFFF)
-            # Unanswered marks are few: the timeout ends the connection after some intervals.
-            self._marks[payload] = self._heartbeat.sent()
+            payload = struct.pack("!I", self._count & 0xFFFFFFFF) if numbered else b""
+            # Unanswered marks are few: the timeout ends the connection after some intervals. Of PINGs that cannot be
+            # told apart the earliest counts, because it may be the one that is answered.
+            self._marks.setdefault(payload, self._heartbeat.sent())
             self.conn.send_ping(payload)
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.ping_timer = self.loop.call_later(interval, self._tick)

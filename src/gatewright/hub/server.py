@@ -8,14 +8,10 @@ await hub.stop()
 
 import asyncio
 import contextlib
-import socket
-import ssl
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -24,11 +20,9 @@ from gatewright.hub.config import Clock, HubConfig, system_clock
 from gatewright.hub.connections import Connections
 from gatewright.hub.gateway_api import GatewayApi
 from gatewright.hub.http import internal_handlers
-from gatewright.hub.liveness import heartbeat_protocol
+from gatewright.hub.listening import listen, serve
 from gatewright.hub.lock import DirectoryLock
 from gatewright.hub.people_api import BASE, PeopleApi
-from gatewright.hub.problems import HubStartError
-from gatewright.hub.request_deadline import deadline_protocol
 from gatewright.hub.services import Services
 from gatewright.hub.store import Published, Store
 from gatewright.hub.tls import server_context
@@ -40,14 +34,6 @@ from gatewright.wire.paths import CLOUD_BASE, REASON_SERVER_SHUTDOWN
 from gatewright.wire.times import Timestamp
 
 DATABASE_FILE: Final = "hub.db"
-MAX_MESSAGE_BYTES: Final = 1_048_576
-"""Of what a gateway may send over its socket; acknowledgements have some hundred bytes."""
-
-_MAX_REQUESTS: Final = 2000
-_BACKLOG: Final = 512
-_IDLE_TIMEOUT: Final = 120
-_STOP_PATIENCE: Final = 5
-_GOODBYE_PATIENCE: Final = 0.5
 
 _log = get_logger(__name__)
 
@@ -114,8 +100,9 @@ class Hub:
         self._lock.acquire()
         self._stack.callback(self._lock.release)
         context, self._ca_file = server_context(self.config, datetime.fromtimestamp(self._clock() / 1e9, UTC))
-        listener = self._listen()
+        listener = listen(self.config)
         self._stack.callback(listener.close)
+        self._port = listener.getsockname()[1]
         watchers = Watchers()
         vault = load_vault(self.config.data_dir)
         store = Store(self.config.data_dir / DATABASE_FILE, self._clock, vault, self._deliver)
@@ -126,7 +113,7 @@ class Hub:
         self._administrator = await ensure_administrator(store, self.config.data_dir)
         services = Services(self.config, self._clock, store, self._connections, watchers)
         self._upkeep = Upkeep(services)
-        await self._serve(self._application(services), context, listener)
+        self._serving = await serve(self._application(services), self.config, context, listener, self._stack)
         jobs = asyncio.create_task(self._upkeep.run(), name="hub-upkeep")
         self._stack.push_async_callback(_ended, jobs)
         self._stack.push_async_callback(self._say_goodbye, watchers)
@@ -145,97 +132,9 @@ class Hub:
         ]
         return Starlette(routes=routes, exception_handlers=internal_handlers())
 
-    def _listen(self) -> socket.socket:
-        try:
-            listener = _bound(self.config.host, self.config.port)
-        except OSError as error:
-            raise HubStartError(
-                "HUB_PORT_UNAVAILABLE",
-                f"The hub cannot listen on {self.config.host}:{self.config.port}: {error.strerror}. "
-                "Stop what uses the port, or choose another port.",
-            ) from error
-        self._port = listener.getsockname()[1]
-        return listener
-
-    async def _serve(self, application: Starlette, context: ssl.SSLContext, listener: socket.socket) -> None:
-        config = uvicorn.Config(
-            application,
-            ws=heartbeat_protocol(self.config.ping_interval, self.config.connection_timeout),
-            ws_max_size=MAX_MESSAGE_BYTES,
-            ws_per_message_deflate=False,
-            http=deadline_protocol(self.config.head_timeout),
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=self.config.max_connections + _MAX_REQUESTS,
-            timeout_keep_alive=_IDLE_TIMEOUT,
-            timeout_graceful_shutdown=_STOP_PATIENCE,
-            ssl_context_factory=lambda _config, _default: context,
-        )
-        server = _Server(config)
-        self._serving = asyncio.create_task(server.serve(sockets=[listener]), name="hub-server")
-        self._stack.push_async_callback(_shut_down, server, self._serving)
-        await asyncio.wait(
-            {self._serving, asyncio.create_task(server.ready.wait())}, return_when=asyncio.FIRST_COMPLETED
-        )
-        if self._serving.done():
-            raise HubStartError("HUB_SERVER_FAILED", f"The hub's server ended at once: {self._serving.exception()}.")
-
     async def _say_goodbye(self, watchers: Watchers) -> None:
         watchers.end()
         await self._connections.close_where(lambda _connection: True, REASON_SERVER_SHUTDOWN)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn inside another program: it leaves signals alone and says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the command that runs the hub."""
-        yield
-
-    def drop_idle(self) -> None:
-        """End connections that answer nothing any more: a peer that ignores TLS's goodbye would hold them open."""
-        for connection in list(self.server_state.connections):
-            cycle = getattr(connection, "cycle", None)
-            if cycle is None or cycle.response_complete:
-                connection.transport.abort()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn does it, then tell."""
-        await super().startup(sockets)
-        self.ready.set()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A listening socket. Made with its protocol named, else asyncio leaves Nagle's algorithm on: 40 ms an answer."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-async def _shut_down(server: _Server, serving: asyncio.Task[None]) -> None:
-    server.should_exit = True
-    _, waiting = await asyncio.wait({serving}, timeout=_GOODBYE_PATIENCE)
-    if waiting:
-        server.drop_idle()
-        await asyncio.wait({serving})
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

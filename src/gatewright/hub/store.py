@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
@@ -49,6 +49,16 @@ class Published(msgspec.Struct, frozen=True):
     body: str
 
 
+class Schema(msgspec.Struct, frozen=True):
+    """What a database file holds: its version, kept in SQLite's user_version, and how an earlier file gets there."""
+
+    version: int
+    migrate: Callable[[Connection, int], None]
+
+
+HUB_SCHEMA: Final = Schema(SCHEMA_VERSION, migrate)
+
+
 class Unit:
     """One transaction: its connection, its time, the vault, and the events that leave with it."""
 
@@ -58,12 +68,12 @@ class Unit:
         self.vault = vault
         self.events: list[Published] = []
 
-    def emit(self, gateway_id: str, kind: str, payload: object, *, user_id: str = "") -> None:
-        """Announce something to one gateway, under a correlation id of its own.
+    def emit(self, gateway_id: str, kind: str, payload: object, *, user_id: str = "", correlation_id: str = "") -> None:
+        """Announce something to one gateway, under a correlation id of its own unless one is given.
 
         Raises EventTooLarge, which undoes the whole transaction.
         """
-        correlation_id = str(uuid.uuid4())
+        correlation_id = correlation_id or str(uuid.uuid4())
         body = encode_envelope(kind, payload, correlation_id=correlation_id, at=self.now, user_id=user_id)
         row = self.connection.execute(
             _INSERT_EVENT,
@@ -82,11 +92,19 @@ class Unit:
 class Store:
     """Open from `open` to `close`. Both run on the event loop that later calls `read` and `write`."""
 
-    def __init__(self, path: Path, clock: Clock, vault: Vault, on_events: Callable[[list[Published]], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        vault: Vault,
+        on_events: Callable[[list[Published]], None],
+        schema: Schema = HUB_SCHEMA,
+    ) -> None:
         self.vault = vault
         self._path = path
         self._clock = clock
         self._on_events = on_events
+        self._schema = schema
         self._engine: Engine | None = None
         self._connection: Connection | None = None
         self._writer = ThreadPoolExecutor(1, "hub-write")
@@ -125,8 +143,8 @@ class Store:
         try:
             with engine.begin() as connection:
                 found = connection.execute(text("PRAGMA user_version")).scalar_one()
-                _refuse_later_schema(self._path, found)
-                migrate(connection, found)
+                _refuse_later_schema(self._path, found, self._schema.version)
+                self._schema.migrate(connection, found)
                 self._check_vault(connection)
         except SQLAlchemyError as error:
             engine.dispose()
@@ -182,11 +200,11 @@ class Store:
         return self._engine
 
 
-def _refuse_later_schema(path: Path, found: int) -> None:
-    if found > SCHEMA_VERSION:
+def _refuse_later_schema(path: Path, found: int, known: int) -> None:
+    if found > known:
         raise HubStartError(
             "HUB_DATABASE_TOO_NEW",
-            f"{path} was written by a later release (schema {found}, this one knows {SCHEMA_VERSION}). "
+            f"{path} was written by a later release (schema {found}, this one knows {known}). "
             "Start that release, or use another data directory.",
         )
 
