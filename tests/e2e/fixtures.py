@@ -24,6 +24,7 @@ def _importable(name: str, path: Path) -> None:
 _importable("envoy_harness", _TESTS / "envoy" / "harness.py")
 _importable("envoy_certificates", _TESTS / "envoy" / "certificates.py")
 _importable("gateway_processes", _TESTS / "e2e" / "gateway.py")
+_importable("otlp_collector", _TESTS / "observability" / "collector.py")
 
 import gateway_processes as processes  # noqa: E402 - needs the lines above
 from envoy_harness import Backend  # noqa: E402

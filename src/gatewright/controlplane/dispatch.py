@@ -16,6 +16,7 @@ from gatewright.controlplane.journal import Entry, Journal
 from gatewright.controlplane.queues import Backlog, Job
 from gatewright.controlplane.rest import CallFailed, Rest
 from gatewright.deployment.ids import Clock
+from gatewright.observability import tracing
 from gatewright.observability.logging import correlation, get_logger
 from gatewright.wire.acks import CONNECTION_ACK
 from gatewright.wire.envelope import Envelope, decode_envelope
@@ -91,7 +92,9 @@ class Dispatcher:
             correlation_id=envelope.correlation_id or str(uuid.uuid4()),
             user_id=envelope.user_id,
             received=asyncio.get_running_loop().time(),
+            traced=tracing.now(),
         )
+        tracing.begin(event.correlation_id, event.type, event.traced, artifact=_subject(event))
         if self._backlog.put(event, handler.route(event)):
             self._pump()
         else:
@@ -157,7 +160,11 @@ class Dispatcher:
     async def _fetch(self, jobs: tuple[Job, ...]) -> Mapping[str, bytes]:
         """Documents by deployment id in one download; what is missing is fetched one by one."""
         ids = [job.event.payload.deployment_id for job in jobs if isinstance(job.event.payload, DeploymentEvent)]
+        started = tracing.now()
         batch = await self._rest.fetch_batch(ids)
+        for job in jobs:
+            error = batch.code if isinstance(batch, CallFailed) else ""
+            tracing.record(job.event.correlation_id, "fetch", started, error=error, batch=len(ids))
         if isinstance(batch, CallFailed):
             _log.info("a batch could not be fetched; its definitions are fetched one by one", error=str(batch))
             return {}
@@ -168,6 +175,8 @@ class Dispatcher:
         handler = self._handlers[event.type]
         try:
             with correlation(event.correlation_id):
+                # What waited behind others waited here.
+                tracing.record(event.correlation_id, "event received", event.traced)
                 outcome = await handler.handle(event, document)
                 self._note(event, outcome)
         except Exception as error:  # noqa: BLE001 - a fault in one handler must not end the others
@@ -184,7 +193,10 @@ class Dispatcher:
         seconds = asyncio.get_running_loop().time() - event.received
         metrics.EVENTS.labels(event.type, outcome.word).inc()
         metrics.MESSAGE_SECONDS.observe(seconds)
-        subject = getattr(event.payload, "artifact_id", "") or getattr(event.payload, "api_id", "")
+        subject = _subject(event)
+        if outcome.word != "postponed":
+            failed = outcome.word in {"refused", "failed", "mismatch"}
+            tracing.settle(event.correlation_id, outcome.word, failed=failed)
         entry = Entry(
             at=self._clock(),
             what=event.type,
@@ -224,7 +236,12 @@ class Dispatcher:
 
     def _overflow(self, event: Event) -> None:
         metrics.EVENTS.labels(event.type, "overflow").inc()
+        tracing.settle(event.correlation_id, "overflow", failed=True)
         if not self._overflowing:
             self._overflowing = True
             self._journal.add(Entry(at=self._clock(), what=event.type, outcome="overflow"))
             _log.warning("too many events wait; a reconcile takes their place", waiting=len(self._backlog))
+
+
+def _subject(event: Event) -> str:
+    return getattr(event.payload, "artifact_id", "") or getattr(event.payload, "api_id", "")

@@ -11,13 +11,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """`received` is when it arrived, in seconds of the event loop's clock. `correlation_id` is never empty."""
+    """`received` is when it arrived, in seconds of the event loop's clock; `traced` the same in ns since 1970.
+
+    `correlation_id` is never empty.
+    """
 
     type: str
     payload: Payload
     correlation_id: str
     user_id: str = ""
     received: float = 0.0
+    traced: int = 0
 
 
 class Route(msgspec.Struct, frozen=True):

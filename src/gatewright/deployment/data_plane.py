@@ -3,10 +3,10 @@
 Stands between the server and `Delivery` as the server's observer, so that refusals are heard of the moment they come.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from gatewright.deployment.results import RouterServing
-from gatewright.deployment.serving import RefusalListener, ResourceId, Settled
+from gatewright.deployment.serving import FirstAnswer, RefusalListener, ResourceId, Settled
 from gatewright.xds.delivery import Delivery, Verdict
 from gatewright.xds.outcomes import Node, Outcome, Refused, Report
 
@@ -32,6 +32,14 @@ class Routers:
         """See DataPlane."""
         return _settled(self._delivery.verdicts(resources))
 
+    async def first(self, resources: Mapping[ResourceId, str | None], timeout: float) -> FirstAnswer:  # noqa: ASYNC109
+        """See DataPlane."""
+        word = await self._delivery.first(resources, timeout)
+        if word.verdict is None:
+            return FirstAnswer(None)
+        verdict = word.verdict
+        return FirstAnswer(RouterServing(verdict.router, verdict.state, verdict.reason), word.sent)
+
     # -- Observer --------------------------------------------------------------------------------------------------
 
     def connected(self, router: str, node: Node, peer: str) -> None:
@@ -41,6 +49,10 @@ class Routers:
     def disconnected(self, router: str) -> None:
         """It has ended."""
         self._delivery.disconnected(router)
+
+    def sent(self, router: str, keys: Iterable[ResourceId]) -> None:
+        """Resources were given to the router."""
+        self._delivery.sent(router, keys)
 
     def outcomes(self, router: str, outcomes: Sequence[Outcome]) -> None:
         """Resources were accepted or refused."""

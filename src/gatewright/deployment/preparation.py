@@ -13,6 +13,7 @@ import msgspec
 from gatewright.deployment import admission
 from gatewright.deployment.kinds import Base, KindRules, Prepared
 from gatewright.deployment.sealing import Seals, opened, sealed
+from gatewright.observability import tracing
 from gatewright.store import StoreUnavailable
 from gatewright.store.errors import KeyFileError
 from gatewright.store.rows import ArtifactRow
@@ -44,7 +45,8 @@ class Preparation:
                 freeze_defaults=freeze_defaults,
                 replaces=self.opened(rules, replaces).document if replaces is not None and same_kind else None,
             )
-            prepared = prepare() if admission.is_small(document) else await asyncio.to_thread(prepare)
+            with tracing.span("admit", kind=rules.kind):
+                prepared = prepare() if admission.is_small(document) else await asyncio.to_thread(prepare)
             return msgspec.structs.replace(
                 prepared,
                 document=sealed(prepared.document, rules.traits.credentials, self._seals),

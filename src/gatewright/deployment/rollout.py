@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from gatewright.artifacts.problems import InvalidArtifact
 from gatewright.compile import CompileError
 from gatewright.deployment import metrics
+from gatewright.deployment.change_traces import ChangeTraces
 from gatewright.deployment.credential_lane import CredentialLane, CredentialRows, read_everything
 from gatewright.deployment.credentials import Credentials
 from gatewright.deployment.ids import Clock, utc_now
@@ -31,6 +32,7 @@ from gatewright.deployment.trust import with_stored_authorities
 from gatewright.envoy.resource import CLUSTER
 from gatewright.model.api import Api
 from gatewright.model.gateway import Gateway
+from gatewright.observability import tracing
 from gatewright.observability.logging import get_logger
 from gatewright.store import Store, StoreUnavailable, artifacts, changes, last_good
 from gatewright.store.rows import CERTIFICATE, CREDENTIAL_KINDS, SUBSCRIPTION_PLAN, ArtifactRow, ChangeRow
@@ -94,6 +96,7 @@ class Rollout:
         self._gateway_changes: list[ChangeRow] = []
         self._is_gateway_due = False
         self._quarantine = Quarantine(store, self.placement, board, data_plane=data_plane, clock=clock)
+        self._traces = ChangeTraces(data_plane, board, self.placement.version)
         if data_plane is not None:
             board.attach(data_plane, version_of=self.placement.version, model_of=self.placement.model)
 
@@ -176,6 +179,7 @@ class Rollout:
 
     def close(self) -> None:
         """After `run` was cancelled."""
+        self._traces.close()
         self.placement.close()
 
     async def _follow(self) -> None:
@@ -254,6 +258,7 @@ class Rollout:
                     self._gateway_changes.append(change)
                     self._is_gateway_due = True
                 else:
+                    self._traces.overtaken(self._artifacts.get(change.artifact_id), change)
                     self._artifacts[change.artifact_id] = change
                     self._rows.pop(change.artifact_id, None)
             self._rows.update(rows)
@@ -278,7 +283,7 @@ class Rollout:
     # -- credentials -----------------------------------------------------------------------------------------------
 
     async def _roll_credentials(self) -> None:
-        taken = await self._lane.take()
+        taken, started = await self._lane.take(), tracing.now()
         await self.placement.refresh_credentials(taken.api_ids)
         for change in taken.changes:
             if change.kind == SUBSCRIPTION_PLAN:
@@ -290,6 +295,7 @@ class Rollout:
             else:
                 self._board.done(change.artifact_id, "keys", change.seq)
             self._count(change)
+        self._traces.rendered(taken.changes, started)
 
     def _resources_of(self, api_ids: Iterable[str]) -> tuple[ResourceId, ...]:
         return tuple({key for api_id in api_ids for key in self.placement.resources_of(api_id) if key[0] != CLUSTER})
@@ -331,9 +337,12 @@ class Rollout:
         failed: dict[str, Rolled] = {}
         idle: dict[str, Rolled] = {}
         pause = _Pause()
-        for uuid in batch:
+        for uuid, change in batch.items():
             row = rows.get(uuid)
+            started = tracing.now()
             api = self._compiled(row) if row is not None else None
+            error = api.code or "" if isinstance(api, Rolled) else ""
+            tracing.record(change.correlation_id, "compile", started, error=error)
             if isinstance(api, NoTraffic):
                 idle[uuid] = self._idle(api)
                 wanted[uuid] = None
@@ -344,6 +353,7 @@ class Rollout:
             if row is None:
                 self._credentials.remove_api(uuid)
             await pause()
+        started = tracing.now()
         placed, unrendered = await self._place(wanted)
         failed |= unrendered
         for uuid, where in placed.items():
@@ -357,6 +367,7 @@ class Rollout:
             self._board.done(uuid, "artifact", change.seq)
             self._board.done(uuid, "keys", self._keys_behind.pop(uuid, 0))
             self._count(change)
+        self._traces.rendered(batch.values(), started)
         self._quarantine.count()
 
     async def _place(self, wanted: Mapping[str, Api | None]) -> tuple[dict[str, Placed], dict[str, Rolled]]:

@@ -41,6 +41,13 @@ class Settled(msgspec.Struct, frozen=True):
         return any(router.state == "pending" for router in self.routers)
 
 
+class FirstAnswer(msgspec.Struct, frozen=True):
+    """The router that answered first (None: there is none); `sent`: when it was given the resources (ns since 1970)."""
+
+    router: RouterServing | None
+    sent: int | None = None
+
+
 RefusalListener = Callable[[ResourceId, str, str], None]
 """Called with the resource, the refused version and the router's words."""
 
@@ -54,6 +61,10 @@ class DataPlane(Protocol):
 
     async def settled(self, resources: Mapping[ResourceId, str | None], timeout: float) -> Settled:  # noqa: ASYNC109
         """Wait until every connected router has accepted or refused these versions (or newer ones), or `timeout` s."""
+        ...
+
+    async def first(self, resources: Mapping[ResourceId, str | None], timeout: float) -> FirstAnswer:  # noqa: ASYNC109
+        """Wait until one router has accepted or refused these versions, or `timeout` s."""
         ...
 
     def now(self, resources: Mapping[ResourceId, str | None]) -> Settled:

@@ -28,6 +28,7 @@ from gatewright.management.matching import (
 )
 from gatewright.management.metrics import CONCURRENT_REQUESTS, http_request
 from gatewright.management.requests import BodyTooLarge, BodyTooSlow, Call
+from gatewright.observability import tracing
 
 __all__ = ["Mux", "Operation"]
 
@@ -155,7 +156,16 @@ class Mux:
             return denial(403, "forbidden", "forbidden")
         call = msgspec.structs.replace(call, user=identity.user, roles=identity.roles)
         refused = self._guard(call) if self._guard else None
-        return refused or await operation.endpoint(call)
+        if refused is not None or operation.method not in _WRITES or not self._correlated:
+            return refused or await operation.endpoint(call)
+        tracing.begin(call.correlation_id, exchange.endpoint)
+        status = 500
+        try:
+            response = await operation.endpoint(call)
+            status = response.status_code
+        finally:
+            tracing.settle(call.correlation_id, str(status), failed=status >= 400)
+        return response
 
     def _mark_deprecated(self, response: Response, path: str) -> None:
         response.headers["deprecation"] = "true"

@@ -16,6 +16,7 @@ from typing import Any, Literal, TextIO
 import structlog
 from pydantic import SecretBytes, SecretStr
 
+from gatewright.observability import tracing
 from gatewright.observability.redaction import MASK, mask_secrets, register_secret
 
 __all__ = ["LogFormat", "configure_logging", "correlation", "get_logger", "register_secret"]
@@ -45,6 +46,8 @@ _LIBRARY_FLOOR = {
     "sqlalchemy": logging.WARNING,
     "aiosqlite": logging.WARNING,
     "alembic": logging.WARNING,
+    # A collector that is away is told once a minute, not at every attempt.
+    "opentelemetry": logging.ERROR,
 }
 
 _MAX_DEPTH = 6
@@ -74,6 +77,7 @@ def configure_logging(
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _component_adder(component),
+        _add_trace,
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
@@ -150,6 +154,13 @@ def _component_adder(component: str) -> structlog.typing.Processor:
         return event
 
     return add
+
+
+def _add_trace(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """With tracing on, the trace that belongs to the correlation id, as collectors look for it."""
+    if tracing.enabled() and event.get("correlation_id"):
+        event.setdefault("trace_id", tracing.trace_id(str(event["correlation_id"])))
+    return event
 
 
 def _redact_types(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -50,6 +50,7 @@ from gatewright.process.certificate import self_signed
 from gatewright.process.certificate_files import follow_certificates
 from gatewright.process.gateway import gateway_of
 from gatewright.process.overview import Overview
+from gatewright.process.traces import start_tracing
 from gatewright.settings.tree import Settings
 from gatewright.store import Store, open_store
 from gatewright.store.encryption import KeyFile, load_key_ring
@@ -76,7 +77,7 @@ class Controller:
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.snapshot = Snapshot()
-        self.delivery = Delivery(self.snapshot)
+        self.delivery = Delivery(self.snapshot, keeps_times=settings.tracing.enabled)
         self.routers = Routers(self.delivery)
         self.board = ServingBoard()
         self.loaded = False
@@ -100,6 +101,8 @@ class Controller:
 
     async def _start(self) -> None:
         settings = self._settings
+        if settings.tracing.enabled:
+            self._stops.append(start_tracing(settings))
         management = bind(
             settings.gatewright.bind.management, settings.controller.server.api_port, "the management API"
         )

@@ -17,12 +17,14 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from gatewright.observability import tracing
 from gatewright.observability.logging import get_logger
 from gatewright.store import dialect, meta
 from gatewright.store.encryption import KeyRing
 from gatewright.store.errors import KeyFileError, StoreClosed, StoreUnavailable
 from gatewright.store.lock import FileLock
 from gatewright.store.migrating import migrate
+from gatewright.store.rows import ChangeRow
 
 T = TypeVar("T")
 
@@ -88,7 +90,11 @@ class Store:
             raise StoreUnavailable(
                 f"{_QUEUE_LIMIT} writes are waiting for the disk", "Check the disk; try again later."
             ) from None
-        return await asyncio.wrap_future(job.future)
+        with tracing.span("store"):
+            result = await asyncio.wrap_future(job.future)
+        if tracing.enabled():
+            _trace(result)
+        return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a consistent snapshot, in another thread. Raises StoreUnavailable."""
@@ -248,6 +254,13 @@ class Store:
         if self._keys is None:
             raise KeyFileError("no encryption key is configured", "Set controller.encryption.providers.")
         return self._keys
+
+
+def _trace(result: object) -> None:
+    """A change that is on disk now is followed to the routers."""
+    change = result if isinstance(result, ChangeRow) else getattr(result, "change", None)
+    if isinstance(change, ChangeRow):
+        tracing.stored(change.correlation_id)
 
 
 def _run_all(connection: Connection, batch: list[_Job[Any]]) -> None:

@@ -4,6 +4,7 @@ Servers and relays write here through `Observer`; deployment and the admin API r
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeAlias
@@ -34,6 +35,9 @@ class Observer(Protocol):
     def disconnected(self, router: str) -> None:
         """It has ended."""
 
+    def sent(self, router: str, keys: Iterable[ResourceKey]) -> None:
+        """Resources, or their removal, were given to the router."""
+
     def outcomes(self, router: str, outcomes: Sequence[Outcome]) -> None:
         """Resources were accepted or refused."""
 
@@ -60,6 +64,16 @@ class Settlement(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
+class FirstWord(msgspec.Struct, frozen=True):
+    """The first router's word on a set of resources; None in `verdict`: nobody has said anything.
+
+    `sent` is when the last of them was first given to it, in ns since 1970; None when that is not known.
+    """
+
+    verdict: Verdict | None
+    sent: int | None = None
+
+
 class RouterState(msgspec.Struct, frozen=True):
     """A connected router, for people. `envoy`: whether it has a running Envoy; without one it is not waited for."""
 
@@ -81,6 +95,7 @@ class _Router:
         self.peer = peer
         self.since = since
         self.envoy = not node.relay
+        self.sent: dict[ResourceKey, int] = {}
         self.accepted: dict[ResourceKey, str] = {}
         self.refused: dict[ResourceKey, Refused] = {}
         self.last_refusal: Refused | None = None
@@ -96,8 +111,12 @@ class _Waiter:
 class Delivery:
     """Acknowledgements by router and resource. `clock` gives the wall time for display."""
 
-    def __init__(self, snapshot: Snapshot, *, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self, snapshot: Snapshot, *, clock: Callable[[], datetime] | None = None, keeps_times: bool = False
+    ) -> None:
+        """`keeps_times`: remember when each resource was sent last, for traces."""
         self._snapshot = snapshot
+        self._keeps_times = keeps_times
         self._clock = clock or (lambda: datetime.now(UTC))
         self._routers: dict[str, _Router] = {}
         self._waiters: dict[ResourceKey, set[_Waiter]] = {}
@@ -117,6 +136,12 @@ class Delivery:
             CLIENTS.set(len(self._routers))
             _log.info("router disconnected", router=router)
             self._wake_all()
+
+    def sent(self, router: str, keys: Iterable[ResourceKey]) -> None:
+        """Resources were given to the router."""
+        state = self._routers.get(router)
+        if state is not None and self._keeps_times:
+            state.sent.update(dict.fromkeys(keys, time.time_ns()))
 
     def outcomes(self, router: str, outcomes: Sequence[Outcome]) -> None:
         """Resources were accepted or refused."""
@@ -180,6 +205,27 @@ class Delivery:
         finally:
             self._unregister(waiter)
 
+    async def first(self, resources: Mapping[ResourceKey, str | None], timeout: float) -> FirstWord:  # noqa: ASYNC109
+        """Wait until one router has accepted or refused these versions; at most `timeout` s.
+
+        At once when there is no router.
+        """
+        waiter = _Waiter(resources)
+        self._register(waiter)
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    verdicts = self.verdicts(resources)
+                    found = next((verdict for verdict in verdicts if verdict.state != "pending"), None)
+                    if found is not None or not verdicts:
+                        return FirstWord(found, self._sent_at(found, resources))
+                    await waiter.news.wait()
+                    waiter.news.clear()
+        except TimeoutError:
+            return FirstWord(next(iter(self.verdicts(resources)), None))
+        finally:
+            self._unregister(waiter)
+
     def routers(self) -> list[RouterState]:
         """The connected routers."""
         return [self._state(name, router) for name, router in self._routers.items()]
@@ -196,6 +242,11 @@ class Delivery:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
+    def _sent_at(self, verdict: Verdict | None, resources: Iterable[ResourceKey]) -> int | None:
+        router = self._routers.get(verdict.router) if verdict is not None else None
+        times = [router.sent[key] for key in resources if key in router.sent] if router is not None else []
+        return max(times, default=None)
+
     def _changed(self, keys: tuple[ResourceKey, ...]) -> None:
         """What was refused only because of something that is different now is open again."""
         changed = frozenset(keys)
@@ -206,6 +257,7 @@ class Delivery:
     def _accepted(self, state: _Router, outcome: Accepted) -> None:
         ANSWERS.labels(status="ack").inc()
         if outcome.version is None:
+            state.sent.pop(outcome.key, None)
             state.accepted.pop(outcome.key, None)
             state.refused.pop(outcome.key, None)
             return

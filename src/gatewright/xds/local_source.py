@@ -62,6 +62,7 @@ class LocalSource:
             return
         found = {key: self._snapshot.get(key) for key in keys}
         put = [resource for resource in found.values() if resource is not None]
+        self._observer.sent(self._router, keys)
         self._relay.absorb(put, [key for key, resource in found.items() if resource is None])
 
     def _report(self, report: Report) -> None:

@@ -149,6 +149,9 @@ class Relay:
             self._has.clear()
             self._tell(Report(envoy=False, fresh=True))
 
+    def sent(self, router: str, keys: Iterable[ResourceKey]) -> None:
+        """The controller counts from when it gave them to the relay."""
+
     def outcomes(self, router: str, outcomes: Sequence[Outcome]) -> None:
         """Envoy accepted or refused resources."""
         if router != self._envoy:

@@ -5,7 +5,7 @@ One task reads, one writes; both only feed the machine. Nothing here waits for a
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -15,6 +15,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from gatewright.observability.logging import get_logger
 from gatewright.xds.delivery import Observer
+from gatewright.xds.keys import ResourceKey
 from gatewright.xds.limits import Limits
 from gatewright.xds.metrics import REQUESTS
 from gatewright.xds.outcomes import ClusterStates, Node
@@ -229,6 +230,7 @@ class _Session:
                 self._flush()
                 REQUESTS.labels(operation="send").inc()
                 await context.write(response)
+                self._observer.sent(self._name, _keys(response))
             self._flush()
             self._look_for_warming()
             await self._wait()
@@ -267,6 +269,14 @@ class _Session:
             self._news.set()
         await asyncio.sleep(PROBE_INTERVAL_S)
         self._news.set()
+
+
+def _keys(response: discovery_pb2.DeltaDiscoveryResponse) -> Iterator[ResourceKey]:
+    """What a response is about; made only when somebody looks."""
+    for resource in response.resources:
+        yield response.type_url, resource.name
+    for name in response.removed_resources:
+        yield response.type_url, name
 
 
 def _make_way(path: Path) -> None:

@@ -7,6 +7,7 @@ artifacts are resolved in every step.
 """
 
 import asyncio
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from gatewright.controlplane.handlers.contract import Outcome, Tools
 from gatewright.controlplane.handlers.documents import Unusable, read_document
 from gatewright.controlplane.rest import CallFailed
 from gatewright.deployment.results import Applied, DeploymentIdMismatch, Refused, Stale, Unknown
+from gatewright.observability import tracing
 from gatewright.wire.acks import DEPLOYMENT_ID_MISMATCH, PROCESSING_ERROR
 from gatewright.wire.events import DeletionEvent, DeploymentEvent
 from gatewright.wire.kinds import NAMES, ArtifactKind
@@ -70,7 +72,8 @@ class Lifecycle:
             return self._failed(event, payload, "the event has no deployment id")
         try:
             performed_at = moment(payload.performed_at)
-            answer = body if body is not None else await self._fetch(event, payload)
+            with tracing.span("fetch") if body is None else nullcontext():
+                answer = body if body is not None else await self._fetch(event, payload)
             if isinstance(answer, CallFailed):
                 if await self._is_old_news(payload, performed_at):
                     return Outcome("stale")
