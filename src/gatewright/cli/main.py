@@ -40,6 +40,7 @@ def program() -> Group:
             Entry("sync", f"{_HERE}status_commands:sync", "Reconcile with the control plane now.", _OPERATE),
             Entry("diff", f"{_HERE}diff_command:diff", "Compare with what the control plane wants.", _OPERATE),
             Entry("doctor", f"{_HERE}doctor_command:doctor", "Find what is wrong with the connection.", _OPERATE),
+            _apim(),
             _config(),
             Entry("version", f"{_HERE}version_command:version", "Print the versions of all parts.", _OPERATE),
         ),
@@ -60,6 +61,15 @@ def _keys() -> Group:
         ),
         help="API keys of an API, made at the gateway.",
         panel=_APIS,
+    )
+
+
+def _apim() -> Group:
+    return Group(
+        "apim",
+        (Entry("register", f"{_HERE}apim_register_command:register", "Get the credentials for syncing APIs there."),),
+        help="An on-premises API Manager that APIs made here are synced to.",
+        panel=_OPERATE,
     )
 
 
