@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -112,6 +113,26 @@ def test_a_change_through_the_management_api(edge: Gateway, collector: Collector
     assert refused.status_code == 400
     root, _ = collector.whole(trace_id("release 8"))
     assert (root["failed"], root["attributes"]["outcome"]) == (True, "400")
+
+
+def test_requests_are_traced_by_envoy(edge: Gateway, collector: Collector, backend: Backend) -> None:
+    edge.deploy(rest_api("visited", backend.port, operations=[{"method": "GET", "path": "/items/{id}"}], base="/shop"))
+    given = uuid.uuid4().hex
+    headers = [("traceparent", f"00-{given}-00f067aa0ba902b7-01")]
+    reply = edge.get("/visited/items/7?api-key=canary-in-the-query", headers=headers)
+    assert reply.json["headers"]["traceparent"].split("-")[1] == given
+
+    def spans() -> list[dict[str, Any]] | None:
+        found = collector.trace(given)
+        return found if len(found) == 2 else None
+
+    server, client = until(spans, "both spans have come")
+    assert (server["parent"], client["parent"]) == ("00f067aa0ba902b7", server["id"])
+    assert server["resource"]["service.name"] == "router"
+    assert server["attributes"]["http.route"] == "/visited/items/{id}"
+    assert server["attributes"]["http.url"].endswith("/visited/items/7")
+    assert server["attributes"]["peer.service"] == "127.0.0.1"
+    assert "canary" not in str([server, client])
 
 
 def test_the_collector_goes_away(edge: Gateway, collector: Collector, backend: Backend) -> None:

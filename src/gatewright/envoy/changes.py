@@ -11,6 +11,7 @@ from gatewright.envoy.resource import CLUSTER, ROUTES, Resource
 from gatewright.envoy.route_configuration import HEALTH_SEGMENT
 from gatewright.envoy.scope_index import ScopeIndex, Touched
 from gatewright.envoy.scopes import render_health_scope, render_scope, scope_id
+from gatewright.envoy.tracing import render_collector
 from gatewright.model.credentials import Credential
 from gatewright.model.gateway import Gateway
 
@@ -46,6 +47,7 @@ def render_all(index: ScopeIndex, *, credentials: Credentials, gateway: Gateway)
     """The complete state: for the start, and after a change of the gateway's own settings."""
     return [
         *(render_cluster(upstream, gateway) for upstream in index.upstreams()),
+        *render_collector(gateway),
         *render_secrets(gateway),
         *render_listeners(gateway, index.form),
         *_routing(index, credentials, gateway),

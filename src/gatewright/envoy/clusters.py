@@ -22,7 +22,15 @@ _TLS_SOCKET = "envoy.transport_sockets.tls"
 
 
 def render_cluster(upstream: Upstream, gateway: Gateway) -> Resource:
-    """The cluster of an upstream. Names are resolved by DNS, one that does not resolve keeps nothing else waiting."""
+    """The cluster of an upstream."""
+    return resource(cluster_of(upstream, gateway))
+
+
+def cluster_of(upstream: Upstream, gateway: Gateway) -> cluster_pb2.Cluster:
+    """The same, before it is packed.
+
+    Names are resolved by DNS; one that does not resolve keeps nothing else waiting.
+    """
     literal = all(_is_address(e.host) for e in upstream.endpoints)
     cluster = cluster_pb2.Cluster(
         name=upstream.name,
@@ -38,7 +46,7 @@ def render_cluster(upstream: Upstream, gateway: Gateway) -> Resource:
         cluster.wait_for_warm_on_init.value = False
     if upstream.tls:
         _use_tls(cluster, upstream, gateway.upstream_tls)
-    return resource(cluster)
+    return cluster
 
 
 def _locality(upstream: Upstream) -> endpoint_components_pb2.LocalityLbEndpoints:

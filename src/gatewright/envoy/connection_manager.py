@@ -17,6 +17,7 @@ from gatewright.envoy.local_replies import local_reply_config
 from gatewright.envoy.policies import http_filters
 from gatewright.envoy.private_headers import NOT_FROM_CLIENTS, SCOPE_HEADER
 from gatewright.envoy.resource import duration, packed
+from gatewright.envoy.tracing import tracing_of
 from gatewright.model.gateway import Gateway
 
 _ROUTER = "envoy.filters.http.router"
@@ -47,6 +48,9 @@ def connection_manager(gateway: Gateway, form: Form) -> hcm_pb2.HttpConnectionMa
     )
     manager.normalize_path.value = gateway.normalize_path
     manager.generate_request_id.value = True
+    tracing = tracing_of(gateway)
+    if tracing is not None:
+        manager.tracing.CopyFrom(tracing)
     if form == "scoped":
         manager.scoped_routes.CopyFrom(_scoped_routes())
     else:

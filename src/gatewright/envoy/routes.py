@@ -12,6 +12,7 @@ from envoy.type.matcher.v3 import regex_pb2, string_pb2
 from google.protobuf import any_pb2, wrappers_pb2
 
 from gatewright.envoy.resource import duration
+from gatewright.envoy.tracing import route_tracing
 from gatewright.model.expressions import quoted
 from gatewright.model.gateway import Gateway
 from gatewright.model.routes import HeaderMatch, Rewrite, Route
@@ -27,6 +28,7 @@ def render_route(route: Route, gateway: Gateway, config: Mapping[str, any_pb2.An
         _idle_timeout(route, gateway),
         auto_host=route.host_rewrite == "auto",
     )
+    tracing = route_tracing(route, gateway)
     rendered = []
     for match, literal in _variants(route):
         one = proto.Route(name=route.name, match=match, route=action)
@@ -34,6 +36,8 @@ def render_route(route: Route, gateway: Gateway, config: Mapping[str, any_pb2.An
         one.match.headers.append(_method(route.method))
         for header in route.headers:
             one.match.headers.append(_header(header))
+        if tracing is not None:
+            one.tracing.CopyFrom(tracing)
         for name in sorted(config):
             one.typed_per_filter_config[name].CopyFrom(config[name])
         rendered.append(one)

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from gatewright.model.upstreams import Endpoint
+
 ServerHeader = Literal["OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"]
 EscapedSlashes = Literal["KEEP_UNCHANGED", "REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD"]
 
@@ -66,6 +68,16 @@ class AccessLog(msgspec.Struct, frozen=True):
     json_fields: dict[str, str] = {}
 
 
+class RequestTracing(msgspec.Struct, frozen=True):
+    """Spans of requests, sent over OTLP/gRPC to `collector`. `sampling_percent` of the requests, up to 100."""
+
+    collector: Endpoint
+    tls: bool = False
+    service_name: str = "router"
+    sampling_percent: float = 100.0
+    resource_attributes: dict[str, str] = {}
+
+
 class Gateway(msgspec.Struct, frozen=True):
     """Router behaviour shared by all APIs. Times in milliseconds, sizes in bytes."""
 
@@ -73,6 +85,7 @@ class Gateway(msgspec.Struct, frozen=True):
     vhosts: VirtualHosts = VirtualHosts()
     upstream_tls: UpstreamTls = UpstreamTls()
     access_log: AccessLog | None = None
+    tracing: RequestTracing | None = None
     server_header: str = "WSO2 API Platform"
     server_header_transformation: ServerHeader = "OVERWRITE"
     normalize_path: bool = True

@@ -16,15 +16,18 @@ from gatewright.model.gateway import (
     EscapedSlashes,
     Gateway,
     Listener,
+    RequestTracing,
     ServerHeader,
     Tls,
     UpstreamTls,
     VirtualHosts,
 )
+from gatewright.model.upstreams import Endpoint
 from gatewright.observability.logging import get_logger
 from gatewright.settings.tree import Settings
 
 OTHER_BUNDLES = ("/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+OTLP_PORT = 4317
 PEM_ENDINGS = frozenset({".pem", ".crt", ".cer", ".cert"})
 _log = get_logger(__name__)
 
@@ -51,6 +54,7 @@ def gateway_of(settings: Settings, self_signed: Callable[[], tuple[str, str]]) -
         ),
         upstream_tls=_upstream_tls(settings),
         access_log=_access_log(settings),
+        tracing=_tracing(settings),
         server_header=listener.server_header_value,
         server_header_transformation=cast("ServerHeader", listener.server_header_transformation),
         normalize_path=not listener.disable_path_normalization,
@@ -145,6 +149,20 @@ def _access_log(settings: Settings) -> AccessLog | None:
         format="json" if logs.format == "json" else "text",
         text_format=logs.text_format,
         json_fields=dict(logs.json_fields),
+    )
+
+
+def _tracing(settings: Settings) -> RequestTracing | None:
+    wanted = settings.tracing
+    if not wanted.enabled:
+        return None
+    host, _, port = wanted.endpoint.rpartition(":")
+    return RequestTracing(
+        collector=Endpoint((host or wanted.endpoint).strip("[]"), int(port) if host and port.isdigit() else OTLP_PORT),
+        tls=not wanted.insecure,
+        service_name=settings.router.tracing_service_name or "envoy-gateway",
+        sampling_percent=wanted.sampling_rate * 100,
+        resource_attributes={"service.version": wanted.service_version, **wanted.resource_attributes},
     )
 
 

@@ -103,7 +103,7 @@ class Analytics(Section):
 
 
 class Tracing(Section):
-    """Traces of changes, sent over OTLP gRPC."""
+    """Traces of changes and of requests, sent over OTLP gRPC."""
 
     enabled: Bool = key(False, "Send traces.")
     endpoint: Annotated[Str, not_blank(_TRACING)] = key("otel-collector:4317", "Collector as host:port.")
