@@ -1,4 +1,4 @@
-"""Registers the project's pytest plugins and the `--long` flag. Fixtures live beside the tests that use them."""
+"""Registers the project's pytest plugins and the flags. Fixtures live beside the tests that use them."""
 
 import sys
 from pathlib import Path
@@ -25,8 +25,11 @@ pytest_plugins = ["pytester", "conformance_ledger.plugin"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--long`."""
+    """Add `--long` and `--update-golden`."""
     parser.addoption("--long", action="store_true", help="also run the soak and fault sequences marked `long`")
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files again, to be read before a commit"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

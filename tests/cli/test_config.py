@@ -64,3 +64,13 @@ def test_the_data_dir_moves_everything_that_is_not_named(tmp_path: Path) -> None
     file.write_text('[controller.storage.sqlite]\npath = "named.db"\n')
     settings = configuration.load([file], data_dir=tmp_path / "kept").settings
     assert settings.controller.storage.sqlite.path == "named.db"
+
+
+def test_check_takes_files_as_arguments(run, tmp_path: Path) -> None:
+    """Several, later ones win."""
+    first, second = tmp_path / "config.toml", tmp_path / "overlay.toml"
+    first.write_text("[controller.server]\napi_port = 0\n")
+    second.write_text("[controller.server]\napi_port = 9191\n")
+    assert run("config", "check", str(first)).code == 1
+    assert run("config", "check", str(first), str(second)).out == "the configuration is good\n"
+    assert run("config", "check", str(second), "--config", str(first)).code == 1

@@ -4,13 +4,6 @@ import importlib.util
 import sys
 from pathlib import Path
 
-import pytest
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--update-golden`."""
-    parser.addoption("--update-golden", action="store_true", help="write model.json and resources.json again")
-
 
 def _importable(name: str, file: str) -> None:
     if name not in sys.modules:

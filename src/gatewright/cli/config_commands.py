@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,16 +43,25 @@ def show(
     output.show(data, form, lambda: output.grid(("Key", "Value", "Source"), cells, empty="nothing of that name"))
 
 
-def check(config: ConfigFiles = None, strict: Strict = False, form: Output = Format.TABLE) -> None:
+def check(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE…", show_default=False, help="Configuration (TOML); later ones win."),
+    ] = None,
+    config: ConfigFiles = None,
+    strict: Strict = False,
+    form: Output = Format.TABLE,
+) -> None:
     """Report everything that is wrong or doubtful at once; exit code 1 if a gateway would not start with it.
 
-    Example:
+    Examples:
 
-        gatewright config check --config gateway.toml
+        gatewright config check gateway.toml
+        gatewright config check config.toml overlay.toml -o json
     """
     from gatewright import settings
 
-    report = settings.check(config or [], os.environ, strict=strict)
+    report = settings.check([*(files or []), *(config or [])], os.environ, strict=strict)
     data = {
         "ok": report.ok,
         "problems": [

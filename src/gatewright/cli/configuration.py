@@ -44,18 +44,11 @@ def load(files: Sequence[Path], *, strict: bool = False, data_dir: Path | None =
 
 def _load(files: Sequence[Path], *, strict: bool, data_dir: Path | None) -> "Loaded":
     from gatewright.settings.loading import Layers, settle
-    from gatewright.settings.problems import Problem
-    from gatewright.settings.reading import read_toml
 
     layers = Layers()
     if data_dir is not None:
         layers.add(_paths_below(data_dir), OPTION)
-    for path in files:
-        table = read_toml(path)
-        if isinstance(table, Problem):
-            layers.problems.append(table)
-        else:
-            layers.add(table, str(path))
+    layers.add_files(files)
     if data_dir is not None:
         layers.add({"gatewright": {"data_dir": str(data_dir)}}, OPTION)
     return settle(layers, os.environ, strict=strict)

@@ -39,6 +39,9 @@ def program() -> Group:
             Entry("status", f"{_HERE}status_commands:status", "Show controller, routers, link, all APIs.", _OPERATE),
             Entry("sync", f"{_HERE}status_commands:sync", "Reconcile with the control plane now.", _OPERATE),
             Entry("diff", f"{_HERE}diff_command:diff", "Compare with what the control plane wants.", _OPERATE),
+            Entry(
+                "health", f"{_HERE}health_command:health", "Ask the processes here whether they are ready.", _OPERATE
+            ),
             Entry("doctor", f"{_HERE}doctor_command:doctor", "Find what is wrong with the connection.", _OPERATE),
             _apim(),
             _config(),

@@ -37,7 +37,7 @@ def up(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict = Fal
     loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
     from gatewright import process
 
-    raise typer.Exit(process.up(loaded, started=lambda: _leave_addresses(loaded)))
+    raise typer.Exit(process.up(loaded, started=lambda: leave_addresses(loaded)))
 
 
 def controller(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict = False) -> None:
@@ -45,7 +45,7 @@ def controller(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Stri
     loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
     from gatewright import process
 
-    raise typer.Exit(process.controller(loaded, started=lambda: _leave_addresses(loaded)))
+    raise typer.Exit(process.controller(loaded, started=lambda: leave_addresses(loaded)))
 
 
 def router(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict = False) -> None:
@@ -61,7 +61,7 @@ def router(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict =
     raise typer.Exit(process.router(loaded))
 
 
-def _leave_addresses(loaded: "Loaded") -> None:
+def leave_addresses(loaded: "Loaded") -> None:
     """So that `gatewright status` and the others find this gateway without being told."""
     settings = loaded.settings
     bind, server = settings.gatewright.bind, settings.controller

@@ -58,6 +58,15 @@ class Layers:
         if len(found.unknown) > _MAX_UNKNOWN:
             self.warnings.append(f"{source}: {len(found.unknown) - _MAX_UNKNOWN} more unknown keys are ignored")
 
+    def add_files(self, files: Sequence[Path]) -> None:
+        """Lay files over what is there, in their order; one that cannot be read is a problem."""
+        for path in files:
+            table = read_toml(path)
+            if isinstance(table, Problem):
+                self.problems.append(table)
+            else:
+                self.add(table, str(path))
+
 
 def load(files: Sequence[Path], environ: Mapping[str, str], *, strict: bool = False) -> Loaded:
     """The settings that `files` (later ones win) and `environ` (wins over files) give.
@@ -67,12 +76,7 @@ def load(files: Sequence[Path], environ: Mapping[str, str], *, strict: bool = Fa
     registered for redaction in the log.
     """
     layers = Layers()
-    for path in files:
-        table = read_toml(path)
-        if isinstance(table, Problem):
-            layers.problems.append(table)
-        else:
-            layers.add(table, str(path))
+    layers.add_files(files)
     return settle(layers, environ, strict=strict)
 
 

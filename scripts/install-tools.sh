@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Installs what the tests of deploy/ run besides Python, as far as this machine allows: helm (with Go) into a cache
+# folder of the user; buildah, podman and runc (as root on a Debian-like system). What cannot be had is said, and the
+# tests that need it are skipped.
+set -uo pipefail
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/gatewright/bin"
+
+if ! command -v helm >/dev/null && [ ! -x "$cache/helm" ]; then
+    if command -v go >/dev/null; then
+        echo "Installing helm into $cache (some minutes)"
+        GOBIN="$cache" nice -n 5 go install helm.sh/helm/v3/cmd/helm@latest || echo "helm could not be installed" >&2
+    else
+        echo "helm is missing, and Go, which could install it: tests of the Helm chart are skipped" >&2
+    fi
+fi
+
+if ! { command -v buildah && command -v podman && command -v runc && command -v debootstrap; } >/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "Installing buildah, podman, runc and debootstrap"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+            buildah podman runc debootstrap; } >/dev/null || echo "podman could not be installed" >&2
+    else
+        echo "buildah, podman, runc or debootstrap is missing: tests of the images are skipped" >&2
+    fi
+fi
+exit 0

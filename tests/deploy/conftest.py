@@ -1,0 +1,33 @@
+"""Makes `chart.py` importable, and finds `helm`."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def _importable(name: str, path: Path) -> None:
+    """Folders of tests are no packages and must not be on the import path."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+
+_importable("deploy_tools", Path(__file__).parent / "tools.py")
+_importable("deploy_chart", Path(__file__).parent / "chart.py")
+
+import deploy_tools as tools  # noqa: E402 - needs the lines above
+from deploy_chart import Chart  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def chart() -> Chart:
+    """The chart, rendered by a real helm; without one, the test is skipped."""
+    helm = tools.find("helm")
+    if helm is None:
+        pytest.skip("helm is not installed: scripts/install-tools.sh installs it, with Go")
+    return Chart(helm)
