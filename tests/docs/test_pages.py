@@ -39,6 +39,7 @@ PASSWORD = r"password +(\S+)"
 RUN = {
     "try-it.md": [PASSWORD],
     "connect-cloud.md": [],
+    "connect-api-manager.md": [],
     "tls.md": [PASSWORD],
     "secrets.md": [PASSWORD],
     "troubleshoot.md": [],
@@ -61,7 +62,10 @@ def _free_ports(count: int) -> list[int]:
 def reader(tmp_path: Path) -> Iterator[Reader]:
     moved = dict(zip((*PORTS, *OTHER_PORTS), _free_ports(len(PORTS) + len(OTHER_PORTS)), strict=True))
     environ = {variable: str(moved[port]) for port, variable in PORTS.items()}
-    replaced = {"gatewright hub start": f"gatewright hub start --port {moved[9243]}"}
+    replaced = {
+        "hub start --as api-manager": f"hub start --as api-manager --port {moved[9443]}",
+        "hub start\n": f"hub start --port {moved[9243]}\n",
+    }
     with Reader(tmp_path, moved, environ, replaced=replaced) as running:
         yield running
 
