@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests of deploy/ run besides Python, as far as this machine allows: helm (with Go) into a cache
-# folder of the user; buildah, podman and runc (as root on a Debian-like system). What cannot be had is said, and the
-# tests that need it are skipped.
+# folder of the user; buildah, podman and runc (as root on a Debian-like system). And the programs of a PostgreSQL
+# server, for the tests of the store. What cannot be had is said, and the tests that need it are skipped.
 set -uo pipefail
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/gatewright/bin"
 
@@ -21,6 +21,16 @@ if ! { command -v buildah && command -v podman && command -v runc && command -v 
             buildah podman runc debootstrap; } >/dev/null || echo "podman could not be installed" >&2
     else
         echo "buildah, podman, runc or debootstrap is missing: tests of the images are skipped" >&2
+    fi
+fi
+
+if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && ! command -v postgres >/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "Installing PostgreSQL"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+            postgresql; } >/dev/null || echo "PostgreSQL could not be installed" >&2
+    else
+        echo "PostgreSQL is missing: tests of it are skipped" >&2
     fi
 fi
 exit 0

@@ -20,8 +20,9 @@ def _make_importable(name: str) -> None:
 
 _make_importable("conformance_ledger")
 _make_importable("support")
+_make_importable("postgres_server")
 
-pytest_plugins = ["pytester", "conformance_ledger.plugin"]
+pytest_plugins = ["pytester", "conformance_ledger.plugin", "postgres_server.plugin"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,9 +15,15 @@ def path(tmp_path):
     return tmp_path / "data" / "gateway.db"
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request):
+    """Where a database is, of every kind; one that is not installed is skipped."""
+    return request.getfixturevalue("path" if request.param == "sqlite" else "postgres_url")
+
+
 @pytest.fixture
-async def store(path):
-    opened = await open_store(path)
+async def store(place):
+    opened = await open_store(place)
     yield opened
     await opened.close()
 

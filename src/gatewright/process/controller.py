@@ -50,9 +50,10 @@ from gatewright.process.certificate import self_signed
 from gatewright.process.certificate_files import follow_certificates
 from gatewright.process.gateway import gateway_of
 from gatewright.process.overview import Overview
+from gatewright.process.storage import store_of
 from gatewright.process.traces import start_tracing
 from gatewright.settings.tree import Settings
-from gatewright.store import Store, open_store
+from gatewright.store import Store
 from gatewright.store.encryption import KeyFile, load_key_ring
 from gatewright.xds.delivery import Delivery
 from gatewright.xds.server import AdsServer
@@ -173,8 +174,6 @@ class Controller:
 
     async def _open_store(self) -> Store:
         settings = self._settings
-        path = Path(settings.controller.storage.database.path or settings.controller.storage.sqlite.path)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         keys = load_key_ring(
             [
                 KeyFile(version=key.version, path=Path(key.file))
@@ -183,7 +182,7 @@ class Controller:
             ],
             create_missing=self._make_keys,
         )
-        store = await open_store(path, gateway_id=settings.controller.server.gateway_id, keys=keys)
+        store = await store_of(settings, keys)
         self._stops.append(store.close)
         return store
 

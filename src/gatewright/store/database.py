@@ -9,28 +9,33 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from gatewright.observability import tracing
 from gatewright.observability.logging import get_logger
-from gatewright.store import dialect, meta
+from gatewright.store import meta
+from gatewright.store.backend import Backend
 from gatewright.store.encryption import KeyRing
 from gatewright.store.errors import KeyFileError, StoreClosed, StoreUnavailable
-from gatewright.store.lock import FileLock
 from gatewright.store.migrating import migrate
+from gatewright.store.postgres_target import PostgresTarget, is_postgres
 from gatewright.store.rows import ChangeRow
+from gatewright.store.sqlite import SqliteBackend, sqlite_path
 
 T = TypeVar("T")
 
-_READERS = 2
 _LARGEST_BATCH = 64
 _QUEUE_LIMIT = 10_000
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 1.0
 _log = get_logger(__name__)
 
 
@@ -58,20 +63,25 @@ class _Job(Generic[T]):
 class Store:
     """Transactions of one gateway. Belongs to the event loop that opened it."""
 
-    def __init__(self, path: Path, *, gateway_id: str, keys: KeyRing | None) -> None:
-        self.path = path
+    def __init__(self, backend: Backend, *, gateway_id: str, keys: KeyRing | None) -> None:
+        self.where = backend.where
+        self.path = backend.path
         self.gateway_id = gateway_id
         self.problem: StoreUnavailable | None = None
         """Why the last statement failed; None once one has succeeded again."""
+        self.held = False
+        """Whether this process does what one alone may do for all that share the database."""
+        self._backend = backend
         self._keys = keys
         self._loop = asyncio.get_running_loop()
         self._listeners: list[asyncio.Event] = []
         self._queue: queue.Queue[_Job[Any] | None] = queue.Queue(_QUEUE_LIMIT)
         self._closed = False
-        self._lock: FileLock | None = None
+        self._down_since = 0.0
+        self._hold_listeners: list[asyncio.Event] = []
         self._writing: Engine
         self._reading: Engine
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
+        self._readers = ThreadPoolExecutor(backend.readers, thread_name_prefix="store-read")
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -103,9 +113,15 @@ class Store:
         return await self._loop.run_in_executor(self._readers, self._read, work)
 
     def subscribe(self) -> asyncio.Event:
-        """An event that is set after every commit; the subscriber clears it before it looks."""
+        """An event that is set after every commit, also of others; the subscriber clears it before it looks."""
         listener = asyncio.Event()
         self._listeners.append(listener)
+        return listener
+
+    def subscribe_to_hold(self) -> asyncio.Event:
+        """An event that is set when `held` changes; the subscriber clears it before it looks."""
+        listener = asyncio.Event()
+        self._hold_listeners.append(listener)
         return listener
 
     async def get_meta(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -144,20 +160,24 @@ class Store:
     # -- in threads ------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Take the directory, make or migrate the tables, start the writer. Blocks; see `open_store`."""
-        dialect.prepare_file(self.path)
-        self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
-        self._writing = dialect.writer_engine(self.path)
-        self._reading = dialect.reader_engine(self.path, _READERS)
+        """Take the database, make or migrate the tables, start the writer. Blocks; see `open_store`."""
+        self._backend.open()
+        self._writing = self._backend.writer_engine()
+        self._reading = self._backend.reader_engine()
         try:
-            with self._writing.begin() as connection:
-                migrate(connection)
+            self._with_patience(self._migrate)
         except BaseException as problem:
             self._dispose()
             if isinstance(problem, DBAPIError):
-                raise dialect.unavailable(problem, self.path) from problem
+                raise self._backend.unavailable(problem) from problem
             raise
         self._writer.start()
+        self._backend.follow(self._others_committed, self._hold_changed)
+
+    def _migrate(self, _again: bool) -> None:
+        with self._writing.begin() as connection:
+            self._backend.lock_schema(connection)
+            migrate(connection)
 
     def _shut_down(self) -> None:
         self._queue.put(None)
@@ -168,15 +188,44 @@ class Store:
     def _dispose(self) -> None:
         self._reading.dispose()
         self._writing.dispose()
-        if self._lock is not None:
-            self._lock.release()
+        self._backend.release()
 
     def _read(self, work: Callable[[Connection], T]) -> T:
-        try:
-            with self._reading.connect() as connection, connection.begin():
+        def attempt(_again: bool) -> T:
+            with (
+                self._reading.connect() as connection,
+                self._backend.watched(connection, writing=False),
+                connection.begin(),
+            ):
                 return work(connection)
+
+        try:
+            result = self._with_patience(attempt)
         except DBAPIError as problem:
             raise self._failed(problem) from problem
+        if self._down_since:
+            self._recovered()
+        return result
+
+    def _with_patience(self, attempt: Callable[[bool], T]) -> T:
+        """Try again as long as the connection is what fails; `attempt` is told whether it runs again.
+
+        The patience counts from the first failure of all: while the database is away, only the first callers wait.
+        """
+        pause, again = _FIRST_PAUSE_S, False
+        while True:
+            try:
+                return attempt(again)
+            except DBAPIError as problem:
+                if not self._backend.is_lost(problem):
+                    raise
+                self._down_since = self._down_since or time.monotonic()
+                if self._closed or time.monotonic() - self._down_since > self._backend.patience_s:
+                    raise
+                self._failed(problem)
+                again = True
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     def _write_loop(self) -> None:
         while True:
@@ -206,42 +255,84 @@ class Store:
 
     def _commit(self, batch: list[_Job[Any]]) -> None:
         try:
-            with self._writing.begin() as connection:
-                if len(batch) == 1:
-                    batch[0].run(connection)
-                else:
-                    _run_all(connection, batch)
+            self._with_patience(self._transaction(batch))
         except Exception as problem:  # noqa: BLE001 - whatever it is, it is the outcome of these jobs
-            if len(batch) > 1:
+            lost = isinstance(problem, DBAPIError) and self._backend.is_lost(problem)
+            if len(batch) > 1 and not lost:
                 # One of them may be too large for the disk: the others must not suffer for it.
                 for job in batch:
                     self._commit([job])
                 return
-            batch[0].error = self._outcome(problem)
+            outcome = self._outcome(problem)
+            for job in batch:
+                job.error = outcome
         else:
-            if self.problem is not None:
-                _log.info("the store is available again")
-            self.problem = None
+            self._recovered()
         self._answer(batch)
+
+    def _transaction(self, batch: list[_Job[Any]]) -> Callable[[bool], None]:
+        """What commits these jobs, once, however often it is called: a commit may be lost to us but not to the disk."""
+        token = uuid.uuid4().hex
+
+        def attempt(again: bool) -> None:
+            with (
+                self._writing.connect() as connection,
+                self._backend.watched(connection, writing=True),
+                connection.begin(),
+            ):
+                self._backend.begun(connection)
+                if again and self._backend.has_committed(connection, token):
+                    return
+                if len(batch) == 1:
+                    batch[0].run(connection)
+                else:
+                    _run_all(connection, batch)
+                self._backend.committing(connection, token)
+
+        return attempt
 
     def _answer(self, batch: list[_Job[Any]]) -> None:
         for job in batch:
+            if isinstance(job.error, DataError):
+                job.error = self._outcome(job.error)
             job.answer()
         # The loop may be gone when the process ends by an exception.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._announce)
 
+    def _recovered(self) -> None:
+        if self.problem is not None:
+            _log.info("the store is available again")
+        self.problem = None
+        self._down_since = 0.0
+
     def _announce(self) -> None:
         for listener in self._listeners:
             listener.set()
 
+    def _others_committed(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._announce)
+
+    def _hold_changed(self, held: bool) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._announce_hold, held)
+
+    def _announce_hold(self, held: bool) -> None:
+        self.held = held
+        for listener in self._hold_listeners:
+            listener.set()
+
     def _outcome(self, problem: Exception) -> Exception:
+        if isinstance(problem, DataError):
+            # The value is at fault, and the next write is not.
+            return self._backend.unavailable(problem)
         if isinstance(problem, DBAPIError) and not isinstance(problem, IntegrityError):
             return self._failed(problem)
         return problem
 
     def _failed(self, problem: DBAPIError) -> StoreUnavailable:
-        failure = dialect.unavailable(problem, self.path)
+        failure = self._backend.unavailable(problem)
         if self.problem is None:
             _log.error("the store is unavailable", error=failure.message, advice=failure.advice)
         self.problem = failure
@@ -270,19 +361,32 @@ def _run_all(connection: Connection, batch: list[_Job[Any]]) -> None:
             with connection.begin_nested():
                 job.run(connection)
         except Exception as problem:
-            if isinstance(problem, DBAPIError) and not isinstance(problem, IntegrityError):
+            if isinstance(problem, DBAPIError) and not isinstance(problem, IntegrityError | DataError):
                 raise
             job.error = problem
 
 
 async def open_store(
-    url_or_path: str | Path, *, gateway_id: str = "platform-gateway-id", keys: KeyRing | None = None
+    where: str | Path | PostgresTarget, *, gateway_id: str = "platform-gateway-id", keys: KeyRing | None = None
 ) -> Store:
     """Open or make the database and bring its tables up to date.
 
-    A path or a `sqlite:///` URL. `keys` encrypts secrets at rest; without it secrets are refused. Raises StoreInUse,
-    StoreUnavailable, SchemaMismatch.
+    A path, a `sqlite:///` or `postgresql://` URL, or a target. `keys` encrypts secrets at rest; without it secrets are
+    refused. Raises StoreInUse, StoreUnavailable, SchemaMismatch.
     """
-    store = Store(dialect.sqlite_path(url_or_path), gateway_id=gateway_id, keys=keys)
+    store = Store(await asyncio.to_thread(_backend, where, gateway_id), gateway_id=gateway_id, keys=keys)
     await asyncio.get_running_loop().run_in_executor(None, store.open)
     return store
+
+
+def _backend(where: str | Path | PostgresTarget, gateway_id: str) -> Backend:
+    """Imports the driver of a server only where there is one: it costs a file's users a tenth of their start."""
+    if isinstance(where, str) and is_postgres(where):
+        from gatewright.store.postgres_url import target_of  # noqa: PLC0415
+
+        where = target_of(where)
+    if isinstance(where, PostgresTarget):
+        from gatewright.store.postgres import PostgresBackend  # noqa: PLC0415
+
+        return PostgresBackend(where, gateway_id=gateway_id)
+    return SqliteBackend(sqlite_path(where))

@@ -306,3 +306,17 @@ certificates = Table(
     Column("updated_at", Instant, nullable=False),
     UniqueConstraint("gateway_id", "name"),
 )
+
+# The processes that share the database. Which of them live, the server knows from their sessions.
+controllers = Table(
+    "controllers",
+    metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("token", String(64)),
+    Column("report", Json),
+    Column("started_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)

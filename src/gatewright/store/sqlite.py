@@ -1,7 +1,4 @@
-"""Everything that only SQLite needs: connecting, the begin of a transaction, the meaning of its errors.
-
-The other modules of the store use SQLAlchemy Core only; a second database adds its own branch here.
-"""
+"""Everything that only SQLite needs: connecting, the begin of a transaction, the meaning of its errors."""
 
 import os
 import sqlite3
@@ -11,7 +8,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from gatewright.store.backend import Backend
 from gatewright.store.errors import StoreUnavailable
+from gatewright.store.lock import FileLock
 
 BUSY_TIMEOUT_S = 5.0
 _CACHE_KIB = 8192
@@ -45,15 +44,48 @@ def sqlite_path(url_or_path: str | Path) -> Path:
         text = text.removeprefix("sqlite:///")
     elif "://" in text:
         raise StoreUnavailable(
-            f"storage of type {text.partition(':')[0]!r} is not supported yet",
-            "Use a file path or sqlite:///path for the storage.",
+            f"storage of type {text.partition(':')[0]!r} is not supported",
+            "Use a file path, sqlite:///path or postgresql://user@host/database for the storage.",
         )
     if not text or text.startswith(":memory:"):
         raise StoreUnavailable("the storage path is empty", "Set the path of a database file.")
     return Path(text).absolute()
 
 
-def prepare_file(path: Path) -> None:
+class SqliteBackend(Backend):
+    """A database file of one process."""
+
+    readers = 2
+
+    def __init__(self, path: Path) -> None:
+        self.path: Path = path
+        self.where = str(path)
+        self._lock: FileLock | None = None
+
+    def open(self) -> None:
+        """Make the file and take its directory. Raises StoreInUse, StoreUnavailable."""
+        _prepare_file(self.path)
+        self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
+
+    def writer_engine(self) -> Engine:
+        """Its transactions take the write lock at their begin."""
+        return _engine(self.path, readers=0)
+
+    def reader_engine(self) -> Engine:
+        """See Backend."""
+        return _engine(self.path, readers=self.readers)
+
+    def unavailable(self, problem: DBAPIError) -> StoreUnavailable:
+        """See Backend."""
+        return unavailable(problem, self.path)
+
+    def release(self) -> None:
+        """Give the directory free."""
+        if self._lock is not None:
+            self._lock.release()
+
+
+def _prepare_file(path: Path) -> None:
     """Make the directory and an empty database file that only this user can read. Raises StoreUnavailable."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -63,16 +95,6 @@ def prepare_file(path: Path) -> None:
             f"cannot open the database {path}: {problem.strerror}",
             "Make the file and its directory writable for this user, or set another storage path.",
         ) from problem
-
-
-def writer_engine(path: Path) -> Engine:
-    """One connection for the writer thread; its transactions take the write lock at their begin."""
-    return _engine(path, readers=0)
-
-
-def reader_engine(path: Path, readers: int) -> Engine:
-    """Connections that cannot write."""
-    return _engine(path, readers=readers)
 
 
 def _engine(path: Path, *, readers: int) -> Engine:

@@ -1,0 +1,67 @@
+"""Settings → the database: a file, or a PostgreSQL server."""
+
+from pathlib import Path
+from typing import Final
+
+from gatewright.settings.storage import Storage
+from gatewright.settings.tree import Settings
+from gatewright.store import Store, open_store
+from gatewright.store.encryption import KeyRing
+from gatewright.store.errors import StoreUnavailable
+from gatewright.store.postgres_target import PostgresTarget
+
+_LEAST_TIMEOUT_S: Final = 5
+
+
+async def store_of(settings: Settings, keys: KeyRing | None) -> Store:
+    """Open the database of a configuration. Raises StoreError."""
+    return await open_store(place_of(settings.controller.storage), gateway_id=gateway_id(settings), keys=keys)
+
+
+def gateway_id(settings: Settings) -> str:
+    """What tells this gateway's rows from those of others in the same database."""
+    return settings.controller.server.gateway_id
+
+
+def place_of(storage: Storage) -> Path | PostgresTarget:
+    """Where the database is. Raises StoreUnavailable."""
+    if storage.type == "postgres":
+        return _target(storage)
+    if storage.type != "sqlite":
+        raise StoreUnavailable(
+            f"storage of type {storage.type} is not supported", "Set controller.storage.type to postgres or sqlite."
+        )
+    path = Path(storage.database.path or storage.sqlite.path)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def _target(storage: Storage) -> PostgresTarget:
+    """`storage.database` overrides `storage.postgres` where it says something; a DSN replaces the single values."""
+    from gatewright.store.postgres_url import target_of  # noqa: PLC0415 - the driver; a file's users do not pay for it
+
+    own, unified = storage.postgres, storage.database
+    timeout = int((unified.connect_timeout or own.connect_timeout).total_seconds())
+    values: dict[str, str | int] = {
+        "connect_timeout": timeout if timeout >= 1 else _LEAST_TIMEOUT_S,
+        "application_name": unified.application_name or own.application_name,
+    }
+    dsn = unified.dsn.get_secret_value() or own.dsn.get_secret_value()
+    if not dsn:
+        password = unified.password.get_secret_value() or own.password.get_secret_value()
+        options = {name.lower(): value for name, value in unified.options.items()}
+        values |= {
+            "host": unified.host or own.host,
+            "port": unified.port or own.port,
+            "dbname": unified.database or own.database,
+            "user": unified.user or own.user,
+            "sslmode": str(options.get("sslmode") or own.sslmode).lower(),
+            **({"password": password} if password else {}),
+        }
+    return target_of(
+        dsn,
+        max_connections=unified.max_open_conns or own.max_open_conns,
+        lifetime_s=(unified.conn_max_lifetime or own.conn_max_lifetime).total_seconds(),
+        idle_s=(unified.conn_max_idle_time or own.conn_max_idle_time).total_seconds(),
+        **values,
+    )
