@@ -19,10 +19,10 @@ NOW = datetime(2026, 8, 1, 10, 15, 40, tzinfo=UTC)
 CHANGE = Change(seq=1, kind="RestApi", entity_id="a", artifact_id="a", action="UPDATE", correlation_id="c", at=NOW)
 
 
-def event(deployment="d1", at="2026-08-01T10:15:30Z", *, deployed=True) -> DeploymentEvent:
+def event(deployment="d1", at="2026-08-01T10:15:30Z", *, artifact="a", deployed=True) -> DeploymentEvent:
     return DeploymentEvent(
         kind=ArtifactKind.REST_API,
-        artifact_id="a",
+        artifact_id=artifact,
         deployed=deployed,
         deployment_id=deployment,
         performed_at=Timestamp.parse(at) if at else None,
@@ -129,6 +129,36 @@ async def test_what_cannot_be_sent_waits_and_only_the_newest_is_sent(stub, acks)
     await until(lambda: stub.sent)
     assert [(ack["deploymentId"], ack["status"]) for ack in stub.sent] == [("d2", "failed")]
     assert acks.owed == 0
+
+
+async def test_what_was_sent_shortly_before_the_connection_was_lost_is_in_doubt(stub, acks, monkeypatch):
+    for artifact in ("a", "b", "c"):
+        acks.outcome(event(artifact=artifact), correlation_id="c", received=now())
+    await until(lambda: len(stub.sent) == 3)
+    acks.forget("b")
+    acks.lost()
+    stub.is_connected = False
+    acks.outcome(event("d2", "2026-08-01T10:15:31Z", artifact="c"), correlation_id="c", received=now())
+    await until(lambda: not acks._sends)
+    assert acks.owed == 2
+    stub.is_connected = True
+    acks.resend()
+    await until(lambda: len(stub.sent) == 5)
+    assert {(ack["artifactId"], ack["deploymentId"]) for ack in stub.sent[3:]} == {("a", "d1"), ("c", "d2")}
+    monkeypatch.setattr(module, "IN_DOUBT", -1.0)
+    acks.lost()
+    assert acks.owed == 0
+
+
+async def test_a_failure_can_be_taken_back(stub, acks):
+    acks.outcome(event(), correlation_id="c", received=now(), error_code="X")
+    assert acks.denied(event())
+    assert not acks.denied(event(at="2026-08-01T10:15:31Z"))
+    acks.applied(event(), CHANGE, correlation_id="c", received=now())
+    assert not acks.denied(event())
+    stub.answers.put_nowait(Serving("served", 1))
+    await until(lambda: len(stub.sent) == 2)
+    assert not acks.denied(event())
 
 
 async def test_what_was_said_is_remembered(stub, acks):

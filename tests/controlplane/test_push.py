@@ -265,3 +265,28 @@ async def test_a_refused_manifest_shows_and_changes_nothing(site, hostile, hosti
         assert "version mismatch" in plane.status().manifest_error
         assert len(hostile.asked("/manifest")) == 1
         assert plane.status().state == "connected"
+
+
+async def test_a_reconcile_on_request_sends_what_waits_for_its_time(site, hostile, hostile_settings, monkeypatch):
+    monkeypatch.setattr(pushers, "_FIRST_WAIT", 600.0)
+    await site.deployments.create("RestApi", rest_api("mine"), correlation_id="c", actor="a")
+    hostile.answers[IMPORT] = (503, b"")
+    async with site.linked(hostile_settings()) as plane:
+        await until(lambda: plane.status().last_reconcile and hostile.asked("/import-gateway-artifacts"))
+        count = len(hostile.asked("/import-gateway-artifacts"))
+        await plane.reconcile()
+        await until(lambda: len(hostile.asked("/import-gateway-artifacts")) > count)
+
+
+async def test_a_deletion_does_not_take_the_successor_away(site, hostile_settings, importer):
+    """The control plane knows artifacts by their handles: what was made anew while the link was down must stay."""
+    for _ in range(2):
+        await make(site, "mine")
+        await site.deployments.delete("RestApi", "mine", correlation_id="c", actor="a")
+    row = await make(site, "mine")
+    async with site.linked(hostile_settings()) as plane:
+        await until(lambda: importer.pushes and plane.status().pushes_pending == 0)
+        await site.deployments.delete("RestApi", "mine", correlation_id="c", actor="a")
+        await until(lambda: importer.pushes[-1][0]["status"] == "undeployed")
+        told = [(entry["dpid"], entry["status"]) for push in importer.pushes for entry in push]
+        assert told == [(row.uuid, "deployed"), (row.uuid, "undeployed")]

@@ -92,7 +92,12 @@ async def test_120_deployments_come_in_three_batches(site, hostile, hostile_sett
         again = await plane.reconcile()
         assert again.counts == {"deployments.unchanged": 120}
         assert len(platform.batches) == 3
-        assert peer.frames.empty(), "old deployments are not acknowledged"
+        acks = [(await peer.message())["payload"] for _ in range(120)]
+        assert {(ack["artifactId"], ack["status"]) for ack in acks} == {
+            (f"a{number}", "success") for number in range(120)
+        }
+        await plane.reconcile()
+        assert peer.frames.empty(), "each is acknowledged once"
         assert all("?" not in request.path for request in hostile.asked("/api-keys"))
 
 

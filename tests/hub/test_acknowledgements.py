@@ -75,7 +75,7 @@ async def test_the_same_instant_in_another_spelling_is_identical(lab: Lab) -> No
 
 
 @pytest.mark.conforms("CP-142")
-async def test_a_failure_counts_from_any_status(lab: Lab) -> None:
+async def test_a_failure_counts_from_any_status_and_can_be_taken_back(lab: Lab) -> None:
     async with lab.peer(await lab.gateway()) as peer:
         event = await _deployed(lab, peer)
         await peer.acknowledge(
@@ -89,9 +89,11 @@ async def test_a_failure_counts_from_any_status(lab: Lab) -> None:
         failed = await _reaches(lab, "FAILED")
         assert failed.reason == "DEPLOYMENT_ID_MISMATCH"
         assert failed.desired == "DEPLOYED"
-        await peer.acknowledge(event)
+        await peer.acknowledge(event, action="undeploy")
         await _settle(peer, lab)
         assert (await _row(lab)).status == "FAILED"
+        await peer.acknowledge(event)
+        assert (await _reaches(lab, "DEPLOYED")).reason == ""
 
 
 async def test_silence_fails_a_deployment_and_a_late_answer_still_tells_the_truth(lab: Lab) -> None:

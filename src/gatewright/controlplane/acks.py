@@ -3,7 +3,8 @@
 `success` is said once every connected router has accepted that very version, or once it is stored when no router is
 connected; `failed` when it was refused, does not compile, or is not confirmed when our own deadline (below the control
 plane's 60 s) has come. A newer deployment of the same artifact ends the wait for an older one. What cannot be sent
-because the connection is gone waits for the next one. Source: control-plane protocol reference 2.6, 6.7.
+because the connection is gone waits for the next one, and so does what was sent shortly before it went: nobody knows
+whether it arrived, and once more does no harm. Source: control-plane protocol reference 2.6, 6.7.
 """
 
 import asyncio
@@ -37,6 +38,9 @@ from gatewright.wire.times import ZERO_TIME
 DEADLINE: Final = 50.0
 """Seconds from the deployment's own time until something true must have been said."""
 
+IN_DOUBT: Final = 60.0
+"""Seconds before the loss of a connection. A dead one is noticed by either side within about 40."""
+
 _LEAST_WAIT: Final = 5.0
 _REMEMBERED: Final = 20_000
 _UNSENT: Final = 10_000
@@ -65,7 +69,8 @@ class Acknowledger:
         self._waits: dict[str, tuple[_Key, asyncio.Task[None]]] = {}
         self._sends: set[asyncio.Task[None]] = set()
         self._unsent: OrderedDict[str, DeploymentAck] = OrderedDict()
-        self._said: OrderedDict[str, _Key] = OrderedDict()
+        self._sent: OrderedDict[str, tuple[DeploymentAck, float]] = OrderedDict()
+        self._said: OrderedDict[str, tuple[_Key, bool]] = OrderedDict()
 
     @property
     def owed(self) -> int:
@@ -89,15 +94,29 @@ class Acknowledger:
     def said(self, event: DeploymentEvent) -> bool:
         """Whether this very deployment has been answered, or is about to be, since the process started."""
         wait = self._waits.get(event.artifact_id)
-        key = _key(event)
-        return self._said.get(event.artifact_id) == key or (wait is not None and wait[0] == key)
+        key, said = _key(event), self._said.get(event.artifact_id)
+        return (said is not None and said[0] == key) or (wait is not None and wait[0] == key)
+
+    def denied(self, event: DeploymentEvent) -> bool:
+        """Whether this very deployment was answered `failed`, and nothing better is about to be said."""
+        return self._said.get(event.artifact_id) == (_key(event), True) and event.artifact_id not in self._waits
 
     def forget(self, artifact_id: str) -> None:
         """Nothing more is to be said of what was deployed so far: something newer came, or it was deleted."""
         self._unsent.pop(artifact_id, None)
+        self._sent.pop(artifact_id, None)
         wait = self._waits.pop(artifact_id, None)
         if wait is not None:
             wait[1].cancel()
+
+    def lost(self) -> None:
+        """The connection is gone: what was sent shortly before may never have arrived."""
+        horizon = asyncio.get_running_loop().time() - IN_DOUBT
+        in_doubt = {artifact_id: ack for artifact_id, (ack, at) in self._sent.items() if at >= horizon}
+        self._sent.clear()
+        # What has failed to be sent since is newer.
+        self._unsent = OrderedDict({**in_doubt, **self._unsent})
+        self._trim()
 
     def resend(self) -> None:
         """There is a connection again: send what is left."""
@@ -133,7 +152,7 @@ class Acknowledger:
     def _acknowledge(self, owed: _Owed, error_code: str, detail: str) -> None:
         event = owed.event
         # The newest of each artifact is enough: a list of the control plane names no other.
-        self._said[event.artifact_id] = _key(event)
+        self._said[event.artifact_id] = (_key(event), bool(error_code))
         self._said.move_to_end(event.artifact_id)
         while len(self._said) > _REMEMBERED:
             self._said.popitem(last=False)
@@ -150,11 +169,29 @@ class Acknowledger:
         task.add_done_callback(self._sends.discard)
 
     async def _deliver(self, ack: DeploymentAck) -> None:
+        # Before it is sent: whatever happens to the connection meanwhile, it counts as in doubt.
+        self._remember(ack)
         sent = await self._send(encode_deployment_ack(ack))
         metrics.SENT.labels(DEPLOYMENT_ACK, "success" if sent else "failed").inc()
-        if sent:
+        entry = self._sent.get(ack.artifact_id)
+        if sent or entry is None or entry[0] is not ack:
+            # Said, or void by now, or kept already because the connection was lost meanwhile.
             return
+        self._sent.pop(ack.artifact_id, None)
         self._unsent[ack.artifact_id] = ack
+        self._trim()
+
+    def _remember(self, ack: DeploymentAck) -> None:
+        now = asyncio.get_running_loop().time()
+        self._sent[ack.artifact_id] = (ack, now)
+        self._sent.move_to_end(ack.artifact_id)
+        while self._sent:
+            _, oldest = next(iter(self._sent.values()))
+            if now - oldest <= IN_DOUBT and len(self._sent) <= _UNSENT:
+                break
+            self._sent.popitem(last=False)
+
+    def _trim(self) -> None:
         while len(self._unsent) > _UNSENT:
             self._unsent.popitem(last=False)
 

@@ -1,7 +1,8 @@
 """From the socket's text to the handlers: decode, queue, run with bounds. Never blocks the reader.
 
 Irregular input is survived and never quoted (reference 2.3). When the queue is full nothing is lost: events are dropped
-and a reconcile is asked for, which brings the same state.
+and a reconcile is asked for, which brings the same state; so is one after events that could not be carried out as they
+came.
 """
 
 import asyncio
@@ -27,6 +28,9 @@ WORKERS: Final = 8
 URGENT_WORKERS: Final = 4
 _FALLBACK_WORKERS: Final = 8
 _LONGEST_TYPE: Final = 60
+_MENDED: Final = frozenset({"failed", "mismatch"})
+"""Outcomes after which the gateway is not as the control plane wants it, and the next reconcile may mend that."""
+
 _log = get_logger(__name__)
 
 
@@ -42,6 +46,7 @@ class Dispatcher:
         journal: Journal,
         clock: Clock,
         on_overflow: Callable[[], None],
+        on_missed: Callable[[], None] = lambda: None,
         workers: int = WORKERS,
     ) -> None:
         self._handlers = handlers
@@ -50,6 +55,7 @@ class Dispatcher:
         self._journal = journal
         self._clock = clock
         self._on_overflow = on_overflow
+        self._on_missed = on_missed
         self._workers = workers
         self._running = 0
         self._urgent_running = 0
@@ -207,6 +213,8 @@ class Dispatcher:
             duration_ms=round(seconds * 1000, 1),
         )
         self._journal.add(entry)
+        if outcome.word in _MENDED:
+            self._on_missed()
         log = _log.warning if outcome.word in {"refused", "failed", "mismatch"} else _log.info
         log(
             "event handled",

@@ -49,6 +49,10 @@ MEMORY_NAME: Final = "controlplane.discovered"
 CONFIRM_AFTER: Final = 30.0
 """Seconds until deletions that were not believed are looked at again."""
 
+MEND_AFTER: Final = 5.0
+"""Seconds until a reconcile follows events that could not be carried out, or an incomplete reconcile; doubled each time
+that it is incomplete again."""
+
 _NOT_CONFIGURED: Final = "Set controller.controlplane.host and controller.controlplane.token to connect."
 _log = get_logger(__name__)
 
@@ -113,6 +117,7 @@ class ControlPlane:
         self._manifest_error = ""
         self._wanted = asyncio.Event()
         self._wanted_by = ""
+        self._soon: asyncio.TimerHandle | None = None
         self._acks = Acknowledger(deployments, self._send, clock=clock, journal=self._journal)
         self._secrets = PlatformSecrets(self._rest, secrets, _now)
         self._later = Later()
@@ -126,6 +131,7 @@ class ControlPlane:
             journal=self._journal,
             clock=clock,
             on_overflow=lambda: self._want("overflow"),
+            on_missed=self._want_soon,
         )
         self._reconciler = Reconciler(
             steps(tools, self._config, clock), clock=clock, now=_now, on_prem=lambda: self._on_prem
@@ -175,6 +181,8 @@ class ControlPlane:
 
     async def stop(self) -> None:
         """Say goodbye and end everything; what is unfinished is found again by the next reconcile."""
+        if self._soon is not None:
+            self._soon.cancel()
         self._end_session()
         await self._pusher.stop()
         await self._dispatcher.stop()
@@ -194,6 +202,7 @@ class ControlPlane:
         """Reconcile now. Raises Unconnected."""
         if self._linked is None:
             raise Unconnected(self._why_unconnected())
+        self._pusher.hurry()
         return await self._reconciler.run("request")
 
     async def sync(self) -> Mapping[str, Any]:
@@ -276,6 +285,7 @@ class ControlPlane:
         """What needs the connection ends; queues, acknowledgements and their outcomes stay."""
         self._linked = None
         self._end_session()
+        self._acks.lost()
         self._pusher.close()
 
     def on_event(self, text: str) -> None:
@@ -312,15 +322,18 @@ class ControlPlane:
 
     async def _reconciling(self) -> None:
         """At once, at every interval, and whenever somebody wants it."""
-        trigger = "connect"
+        trigger, incomplete = "connect", 0
         while True:
             self._wanted.clear()
             report = await self._reconciler.run(trigger)
+            incomplete = incomplete + 1 if report.errors else 0
             # A little spread, so that a fleet that connected together does not ask together for ever.
             wait = self._config.polling_interval * (0.9 + 0.1 * self._random())
             trigger = "interval"
             if report.withheld:
                 wait, trigger = min(wait, CONFIRM_AFTER), "confirmation"
+            if incomplete and (again := MEND_AFTER * 2.0 ** min(incomplete - 1, 20)) < wait:
+                wait, trigger = again * (0.5 + 0.5 * self._random()), "retry"
             try:
                 async with asyncio.timeout(wait):
                     await self._wanted.wait()
@@ -331,6 +344,15 @@ class ControlPlane:
     def _want(self, by: str) -> None:
         self._wanted_by = by
         self._wanted.set()
+
+    def _want_soon(self) -> None:
+        """Not at once: what went wrong may go wrong for many events, and for a while."""
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(MEND_AFTER, self._mend)
+
+    def _mend(self) -> None:
+        self._soon = None
+        self._want("missed")
 
     async def _tell_manifest(self, linked: Linked) -> None:
         failure = await send_manifest(self._rest, linked.gateway_id, self._manifest)

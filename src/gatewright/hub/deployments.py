@@ -119,7 +119,7 @@ def apply_ack(unit: Unit, gateway_id: str, ack: acks.DeploymentAck) -> AckOutcom
     row = _status(unit.connection, ack.artifact_id, gateway_id)
     if row is None or ack.performed_at != Timestamp.from_ms(row.performed_at):
         return AckOutcome.DISCARDED
-    if expected and row.status not in expected and not _timed_out(row, wanted=status):
+    if expected and row.status not in expected and not _was_failed(row, wanted=status):
         return AckOutcome.DISCARDED
     unit.connection.execute(
         _SETTLE,
@@ -361,9 +361,9 @@ def _change(
     unit.emit(gateway_id, lifecycle_type(event), lifecycle_payload(event))
 
 
-def _timed_out(row: Row[Any], *, wanted: str) -> bool:
-    """True when the row failed only because nothing had been heard, and now something is."""
-    return bool(row.status == FAILED and row.reason == acks.DEPLOYMENT_TIMEOUT and row.desired == wanted)
+def _was_failed(row: Row[Any], *, wanted: str) -> bool:
+    """True when the gateway now says that it has what it, or our patience, has called failed before."""
+    return bool(row.status == FAILED and row.desired == wanted)
 
 
 def _status(connection: Connection, artifact_id: str, gateway_id: str) -> Row[Any] | None:

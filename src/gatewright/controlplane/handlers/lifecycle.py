@@ -77,7 +77,8 @@ class Lifecycle:
             if isinstance(answer, CallFailed):
                 if await self._is_old_news(payload, performed_at):
                     return Outcome("stale")
-                return self._failed(event, payload, str(answer))
+                self._failed(event, payload, str(answer))
+                return Outcome("failed", str(answer))
             document = await read_document(answer, self._kind)
         except (Unusable, OverflowError) as problem:
             return self._failed(event, payload, str(problem))

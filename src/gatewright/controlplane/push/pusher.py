@@ -61,6 +61,7 @@ class Pusher:
         self._clock = clock
         self._journal = journal
         self._task: asyncio.Task[None] | None = None
+        self._hurried = asyncio.Event()
         self._incomplete = False
         self.pending = 0
 
@@ -68,6 +69,10 @@ class Pusher:
         """The link is up: send everything once, then what changes."""
         self.close()
         self._task = asyncio.create_task(self._run(), name="push")
+
+    def hurry(self) -> None:
+        """Send everything once more now, also what waits for its time after a failure."""
+        self._hurried.set()
 
     def close(self) -> None:
         """The link is down."""
@@ -85,6 +90,8 @@ class Pusher:
     async def _run(self) -> None:
         everything, failures = True, 0
         while True:
+            everything = everything or self._hurried.is_set()
+            self._hurried.clear()
             self._deployments.outbox_changed.clear()
             self._incomplete = False
             try:
@@ -99,16 +106,27 @@ class Pusher:
                 patience = _PAUSE
             failures = failures + 1 if everything else 0
             if everything:
-                await asyncio.sleep(_backoff(failures))
+                await self._until(self._hurried, _backoff(failures))
             else:
                 await self._news(min(patience, _PAUSE))
 
     async def _news(self, patience: float) -> None:
         """Until something was written, at most `patience` seconds; what is written together is sent together."""
+        changed = asyncio.ensure_future(self._until(self._deployments.outbox_changed, patience))
+        hurried = asyncio.ensure_future(self._hurried.wait())
+        try:
+            await asyncio.wait({changed, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+            hurried.cancel()
+        if self._deployments.outbox_changed.is_set():
+            await asyncio.sleep(_GATHER)
+
+    @staticmethod
+    async def _until(event: asyncio.Event, patience: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                await self._deployments.outbox_changed.wait()
-                await asyncio.sleep(_GATHER)
+                await event.wait()
 
     async def _all(self) -> list[_Item]:
         """Every artifact that was made here, and the deletions that wait."""
@@ -117,7 +135,8 @@ class Pusher:
         rows = sorted(await self._deployments.some(made_here), key=lambda row: (row.created_at, row.uuid), reverse=True)
         items = [_Item(row, False, queued.get(row.uuid)) for row in ranked(rows)]
         here = {row.uuid for row in rows}
-        return items + [item for row in queued.values() if row.entity_id not in here for item in self._of(row, None)]
+        gone = [row for row in queued.values() if row.entity_id not in here]
+        return [item for row in gone for item in await self._of(row, None)] + items
 
     async def _due(self) -> list[_Item]:
         """What the outbox holds that may be tried now."""
@@ -126,11 +145,11 @@ class Pusher:
         for row in await self._queue():
             if row.not_before is not None and row.not_before > now:
                 continue
-            found = self._of(row, await self._deployments.get_by_id(row.entity_id))
+            found = await self._of(row, await self._deployments.get_by_id(row.entity_id))
             if not found:
                 await self._deployments.outbox_done(row.id)
             items += found
-        return sorted(items, key=lambda item: push_rank(item.artifact.kind))
+        return sorted(items, key=lambda item: (not item.deleted, push_rank(item.artifact.kind)))
 
     async def _queue(self) -> list[OutboxRow]:
         """All that waits; notes when the first of it may be tried again."""
@@ -145,10 +164,12 @@ class Pusher:
         later = [row.not_before for row in await self._queue() if row.not_before is not None]
         return max(0.0, min(((moment - now).total_seconds() for moment in later), default=_PAUSE))
 
-    def _of(self, row: OutboxRow, artifact: ArtifactRow | None) -> list[_Item]:
+    async def _of(self, row: OutboxRow, artifact: ArtifactRow | None) -> list[_Item]:
         if row.action == OUTBOX_DELETE:
             last = deleted_artifact(row)
-            return [] if last.kind == "LlmProviderTemplate" else [_Item(last, True, row)]
+            # The control plane goes by the handle: to tell it of the deletion would take the successor away.
+            is_void = last.kind == "LlmProviderTemplate" or await self._deployments.get(last.kind, last.handle)
+            return [] if is_void else [_Item(last, True, row)]
         if artifact is None or artifact.origin != "gateway_api":
             return []
         return [_Item(artifact, False, row)]

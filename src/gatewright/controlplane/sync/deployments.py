@@ -1,7 +1,8 @@
 """The deployments of this gateway: list, compare, delete, fetch, update.
 
-Source: control-plane protocol reference 4.2, 4.3. A recent deployment that has not been acknowledged yet (its event was
-lost, or came after the list) is acknowledged here, so that the control plane does not take it for failed.
+Source: control-plane protocol reference 4.2, 4.3. On purpose other than the original: what a run changes is
+acknowledged, so that the control plane does not take for failed what serves; so is a recent deployment that was not
+answered (its event was lost, or the process restarted), and one that was answered `failed` and serves by now.
 """
 
 import asyncio
@@ -68,7 +69,7 @@ class DeploymentStep:
             await run.fetch(chunk)
         for update in found.update:
             await run.update(update)
-        run.acknowledge_recent(found.same, local)
+        run.acknowledge_same(found.same, local)
         run.counts["unchanged"] = len(found.same)
         run.counts["ignored"] = found.ignored
         errors = tuple(run.errors[:_MOST_ERRORS])
@@ -167,8 +168,8 @@ class _Run:
     def _refused(self, row: DeploymentRow, why: str) -> None:
         self.counts["refused"] += 1
         self.errors.append(f"{row.kind} {row.artifact_id}: {why}")
-        event = self._event(row)
-        if event is not None and not self._tools.acks.said(event):
+        event = _event(row)
+        if event is not None and self._is_recent(event) and not self._tools.acks.said(event):
             self._tools.acks.outcome(
                 event,
                 correlation_id=_correlation(row),
@@ -199,12 +200,12 @@ class _Run:
         elif isinstance(result, Refused):
             self.errors.append(f"{remote.kind} {remote.artifact_id}: {result.message}")
 
-    def acknowledge_recent(self, rows: Iterable[DeploymentRow], local: Sequence[ArtifactHead]) -> None:
-        """Deployments that are stored, but were not acknowledged by this process: it was restarted in between."""
+    def acknowledge_same(self, rows: Iterable[DeploymentRow], local: Sequence[ArtifactHead]) -> None:
+        """Deployments that are stored already, and of which the control plane has not heard, or heard the contrary."""
         stored = {control_plane_id(row): row for row in local}
         for row in rows:
-            event, ours = self._event(row), stored.get(row.artifact_id)
-            if event is None or ours is None or self._tools.acks.said(event):
+            event, ours = _event(row), stored.get(row.artifact_id)
+            if event is None or ours is None or not self._is_owed(event):
                 continue
             if ours.deployment_id != row.deployment_id or (ours.desired_state == "deployed") != event.deployed:
                 continue
@@ -213,22 +214,50 @@ class _Run:
                 self._tools.acks.outcome(
                     event, correlation_id=_correlation(row), received=self._tools.now(), detail=state
                 )
+            elif state == "pending":
+                self._tools.acks.applied(
+                    event, self._stored(ours, row), correlation_id=_correlation(row), received=self._tools.now()
+                )
+
+    def _stored(self, ours: ArtifactHead, row: DeploymentRow) -> Change:
+        """Stands for the change that has stored it, which is rolled out but not accepted by all routers."""
+        return Change(
+            seq=0,
+            kind=ours.kind,
+            entity_id=ours.uuid,
+            artifact_id=ours.uuid,
+            action="UPDATE",
+            correlation_id=_correlation(row),
+            at=self._clock(),
+        )
 
     def _acknowledge(self, row: DeploymentRow, change: Change) -> None:
-        event = self._event(row)
-        if event is not None and not self._tools.acks.said(event):
-            self._tools.acks.applied(event, change, correlation_id=_correlation(row), received=self._tools.now())
+        event, acks = _event(row), self._tools.acks
+        if event is not None and (acks.denied(event) or not acks.said(event)):
+            acks.applied(event, change, correlation_id=_correlation(row), received=self._tools.now())
 
-    def _event(self, row: DeploymentRow) -> DeploymentEvent | None:
-        """The event that a recent row stands for; None when the control plane waits for no answer any more."""
-        kind, deployed, at = kind_of(row.kind), desired_state(row), row.deployed_at
-        if kind is None or deployed is None or at is None:
-            return None
-        if abs(self._clock().timestamp() - at.unix_ns / 1e9) > RECENT:
-            return None
-        return DeploymentEvent(
-            kind=kind, artifact_id=row.artifact_id, deployed=deployed, deployment_id=row.deployment_id, performed_at=at
-        )
+    def _is_owed(self, event: DeploymentEvent) -> bool:
+        acks = self._tools.acks
+        return acks.denied(event) or (self._is_recent(event) and not acks.said(event))
+
+    def _is_recent(self, event: DeploymentEvent) -> bool:
+        """Whether the control plane may still be waiting."""
+        at = event.performed_at
+        return at is not None and abs(self._clock().timestamp() - at.unix_ns / 1e9) <= RECENT
+
+
+def _event(row: DeploymentRow) -> DeploymentEvent | None:
+    """The event that a row stands for."""
+    kind, deployed = kind_of(row.kind), desired_state(row)
+    if kind is None or deployed is None or row.deployed_at is None:
+        return None
+    return DeploymentEvent(
+        kind=kind,
+        artifact_id=row.artifact_id,
+        deployed=deployed,
+        deployment_id=row.deployment_id,
+        performed_at=row.deployed_at,
+    )
 
 
 def _correlation(row: DeploymentRow) -> str:

@@ -17,7 +17,7 @@ class StepReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Reconcile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """All of it. `trigger`: connect, interval, request, overflow or confirmation."""
+    """All of it. `trigger`: connect, interval, request, overflow, missed, retry or confirmation."""
 
     at: datetime
     trigger: str
