@@ -26,11 +26,13 @@ pytest_plugins = ["pytester", "conformance_ledger.plugin", "postgres_server.plug
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--long` and `--update-golden`."""
+    """Add `--long`, `--update-golden`, and what chooses schedules of faults."""
     parser.addoption("--long", action="store_true", help="also run the soak and fault sequences marked `long`")
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden files again, to be read before a commit"
     )
+    parser.addoption("--seed", action="append", type=int, help="play only this schedule of faults; may be given again")
+    parser.addoption("--schedules", type=int, help="how many schedules of faults are played")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

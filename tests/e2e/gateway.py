@@ -91,14 +91,21 @@ def _is_free(port: int) -> bool:
 class Process:
     """One child with its log in memory. Dies with the test process, and its children with it."""
 
-    def __init__(self, name: str, arguments: Sequence[object], *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[object],
+        *,
+        environ: Mapping[str, str] | None = None,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
         self.name = name
         self.secrets: set[str] = set()
         self._lines: list[str] = []
         self._more = threading.Condition()
         kept = {variable: os.environ[variable] for variable in _KEPT if variable in os.environ}
         self._child = subprocess.Popen(
-            [sys.executable, launcher.__file__, str(os.getpid()), *PROGRAM, *map(str, arguments)],
+            [sys.executable, launcher.__file__, str(os.getpid()), *program, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -259,7 +266,8 @@ class Answer:
 class Gateway:
     """Configuration, process and clients of one gateway. `start` again after `stop` or `kill`: data and ports stay.
 
-    `role`: up, controller or router. `over` is laid over the configuration, as nested tables.
+    `role`: up, controller or router. `over` is laid over the configuration, as nested tables. `program`: what is
+    started instead of the command that people type.
     """
 
     def __init__(
@@ -269,8 +277,10 @@ class Gateway:
         *,
         role: str = "up",
         environ: Mapping[str, str] | None = None,
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         self.folder = folder
+        self._program = program
         self.data_dir = folder / "data"
         self.role = role
         self.password = f"canary-password-{random.randbytes(12).hex()}"
@@ -327,6 +337,7 @@ class Gateway:
             f"gatewright {self.role}",
             (self.role, "--config", file, "--data-dir", self.data_dir),
             environ=self.environ,
+            program=self._program,
         )
         self._process.secrets = self.secrets
         return self._process
@@ -579,10 +590,11 @@ KEY_POLICY = {"name": "api-key-auth", "version": "v1", "params": {"key": "API-Ke
 
 
 class Hub:
-    """A hub process. `start` again after `stop` or `kill`: data and port stay."""
+    """A hub process. `start` again after `stop` or `kill`: data and port stay. `program` as for a gateway."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, program: Sequence[str] = PROGRAM) -> None:
         self.data_dir = folder / "hub"
+        self._program = program
         self.port = free_ports(1)[0]
         self.secrets: set[str] = set()
         self._process: Process | None = None
@@ -613,7 +625,7 @@ class Hub:
 
     def start(self) -> Self:
         options = ("hub", "start", "--host", HOST, "--port", self.port, "--data-dir", self.data_dir)
-        self._process = Process("gatewright hub", options)
+        self._process = Process("gatewright hub", options, program=self._program)
         self.process.secrets = self.secrets
         try:
             until(self._is_up, "the hub answers")

@@ -1,4 +1,4 @@
-"""Takes over the fixtures of `tests/e2e/fixtures.py`, and the hostile control plane of the link's tests."""
+"""Takes over the fixtures of `tests/e2e/fixtures.py`, the hostile control plane of the link's tests, and schedules."""
 
 import importlib.util
 import sys
@@ -19,6 +19,9 @@ def _importable(name: str, path: Path) -> None:
 
 _importable("gateway_fixtures", _TESTS / "e2e" / "fixtures.py")
 _importable("controlplane_hostile", _TESTS / "controlplane" / "hostile.py")
+_importable("envoy_certificates", _TESTS / "envoy" / "certificates.py")
+for _name in ("line", "schedule", "world", "probe", "play", "verdict"):
+    _importable(f"fault_{_name}", _TESTS / "faults" / "schedules" / f"{_name}.py")
 
 from gateway_fixtures import (  # noqa: E402 - needs the lines above
     backend,
