@@ -27,6 +27,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import websockets
 
 from gatewright.hub.apim.client import ApiManagerClient
@@ -139,3 +140,30 @@ async def connected(apim: Apim, token: str | None, *, greeted: bool = True) -> A
         if greeted:
             gateway.ack = await gateway.message()
         yield gateway
+
+
+@asynccontextmanager
+async def publisher(
+    apim: Apim, scope: str = "apim:api_import_export apim:api_view"
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """What a gateway has of the Publisher: a plain HTTP client with a token. Recorded, and subject to the switches."""
+    headers = {"authorization": f"Bearer {await apim.client.sign_in(scope)}", "accept": "application/json"}
+    async with anonymous(apim) as http:
+        http.headers.update(headers)
+        yield http
+
+
+def anonymous(apim: Apim) -> httpx2.AsyncClient:
+    """A plain HTTP client that trusts the stand-in."""
+    trust = ssl.create_default_context(cafile=str(apim.ca_file))
+    return httpx2.AsyncClient(base_url=apim.url, verify=trust, trust_env=False, timeout=PATIENCE)
+
+
+async def upload(http: httpx2.AsyncClient, archive: bytes, **changed: str) -> httpx2.Response:
+    """Import an archive as a gateway does; query parameters may be changed, an empty one is left out."""
+    query = {"preserveProvider": "false", "overwrite": "true", "dryRun": "false", "rotateRevision": "true", **changed}
+    return await http.post(
+        "/api/am/publisher/v4/apis/import",
+        params={name: value for name, value in query.items() if value},
+        files={"file": ("local-id.zip", archive, "application/octet-stream")},
+    )

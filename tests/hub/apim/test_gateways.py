@@ -1,17 +1,9 @@
 """Platform gateways of a stand-in API Manager: registration, tokens, the socket."""
 
-import ssl
-
-import httpx2
 import pytest
 
 from gatewright.hub.apim.client import ApiManagerClientError
-from support.apim import connected, running
-
-
-def anonymous(apim) -> httpx2.AsyncClient:
-    trust = ssl.create_default_context(cafile=str(apim.ca_file))
-    return httpx2.AsyncClient(base_url=apim.url, verify=trust, trust_env=False)
+from support.apim import anonymous, connected, running
 
 
 async def test_the_well_known_document(apim):

@@ -16,6 +16,7 @@ import httpx2
 from gatewright.hub.apim.admin_api import ADMIN_BASE
 from gatewright.hub.apim.config import SUPER_ADMIN
 from gatewright.hub.apim.control_api import CONTROL_BASE
+from gatewright.hub.apim.deploying import MAX_REVISIONS
 from gatewright.hub.apim.devportal_api import DEVPORTAL_BASE
 from gatewright.hub.apim.oauth_api import REGISTER, TOKEN
 from gatewright.hub.apim.publisher_api import PUBLISHER_BASE
@@ -171,8 +172,12 @@ class ApiManagerClient:
         await self._deployment("undeploy-revision", api_id, revision_id, gateways)
 
     async def publish_change(self, api_id: str, gateways: Sequence[str], **changes: Any) -> str:  # noqa: ANN401
-        """Edit an API and deploy the result; answers the revision's id."""
+        """Edit an API and deploy the result; answers the revision's id. At the limit an unused revision makes room."""
         await self.edit_api(api_id, **changes)
+        present = await self.revisions(api_id)
+        if len(present) >= MAX_REVISIONS:
+            unused = next(each["id"] for each in present if not each["deploymentInfo"])
+            await self.call("DELETE", f"{_api(api_id)}/revisions/{_segment(unused)}")
         revision_id = await self.create_revision(api_id)
         await self.deploy(api_id, revision_id, gateways)
         return revision_id

@@ -68,13 +68,12 @@ class Bearer(msgspec.Struct, frozen=True):
     scopes: frozenset[str]
 
 
-class Issued(msgspec.Struct, omit_defaults=True):
-    """Answer of the token endpoint."""
+class Issued(msgspec.Struct, frozen=True):
+    """A new access token, its lifetime in seconds, and a refresh token for some."""
 
     access_token: str
     scope: str
-    token_type: str = "Bearer"  # noqa: S105 - the name of a type
-    expires_in: int = -1
+    expires_in: int
     refresh_token: str = ""
 
     def __repr__(self) -> str:

@@ -74,9 +74,12 @@ class OauthApi:
             return _refused(refusal)
         if mode == "malformed":
             return Response(b'{"access_token":"', headers=_NO_STORE, media_type=JSON_TYPE)
-        if mode == "no_token":
-            return as_json({"scope": issued.scope, "token_type": "Bearer", "expires_in": issued.expires_in})
-        return as_json(issued, headers=_NO_STORE)
+        answer: dict[str, object] = {"scope": issued.scope, "token_type": "Bearer", "expires_in": issued.expires_in}
+        if issued.refresh_token:
+            answer["refresh_token"] = issued.refresh_token
+        if mode != "no_token":
+            answer["access_token"] = issued.access_token
+        return as_json(answer, headers=_NO_STORE)
 
     async def _issued(self, request: Request, mode: str) -> Issued:
         form = await _form(request)

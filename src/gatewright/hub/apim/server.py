@@ -22,10 +22,12 @@ from gatewright.hub.apim import accounts
 from gatewright.hub.apim.admin_api import AdminApi
 from gatewright.hub.apim.config import ApiManagerConfig, switch_board
 from gatewright.hub.apim.control_api import CONTROL_BASE, ControlApi
+from gatewright.hub.apim.devportal_api import DevPortalApi
 from gatewright.hub.apim.guard import Endpoint
 from gatewright.hub.apim.internal_api import INTERNAL_BASE, InternalApi
 from gatewright.hub.apim.oauth_api import OauthApi
 from gatewright.hub.apim.problems import handlers
+from gatewright.hub.apim.publisher_api import PublisherApi
 from gatewright.hub.apim.recorder import Recorder
 from gatewright.hub.apim.services import Services
 from gatewright.hub.apim.switches import SwitchBoard
@@ -138,6 +140,8 @@ def _routes(services: Services, control: ControlApi) -> list[BaseRoute]:
         Mount(INTERNAL_BASE, InternalApi(services).application()),
         *OauthApi(services).routes(),
         *AdminApi(services).routes(),
+        *PublisherApi(services).routes(),
+        *DevPortalApi(services).routes(),
         Mount(CONTROL_BASE, control.application()),
     ]
 

@@ -20,12 +20,14 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
     "undeploy_mode": ("201", "200", "404", "500"),
     "api_keys_mode": ("array", "empty", "404", "upper_case", "wrapped"),
     "context_mode": ("as_given", "append_version"),
+    "duplicate_context": ("refused", "allowed"),
     "retry_after": ("none", "1", "2", "5", "30"),
 }
 """Name → values.
 
 `echo_on_import`: `api.deployed` for an API that a gateway imported itself, after or before the import is answered.
 `import_mode`: `text`, `slow` and `empty` import and only answer wrongly; the others refuse and change nothing.
+`duplicate_context`: a second API, of another name, with the context of the first.
 `retry_after`: seconds that a 503 tells.
 """
 

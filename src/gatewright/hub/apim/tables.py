@@ -94,7 +94,7 @@ apis = Table(
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("version", Text, nullable=False),
-    Column("context", Text, nullable=False, unique=True),
+    Column("context", Text, nullable=False, index=True),
     Column("provider", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("data", Text, nullable=False),
