@@ -32,7 +32,9 @@ ENVOY_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical"
 class Bind(Section):
     """Addresses of the listeners; their ports are the keys of the original."""
 
-    management: Annotated[Str, not_blank()] = key(ANY, "Management API (controller.server.api_port).")
+    management: Annotated[Str, not_blank()] = key(
+        LOOPBACK, "Management API (controller.server.api_port). The programs of the container images listen everywhere."
+    )
     admin: Annotated[Str, not_blank()] = key(LOOPBACK, "Admin API and health (controller.admin_server.port).")
     metrics: Annotated[Str, not_blank()] = key(LOOPBACK, "Metrics (controller.metrics.port).")
     xds: Annotated[Str, not_blank()] = key(LOOPBACK, "Configuration for routers (controller.server.xds_port).")
