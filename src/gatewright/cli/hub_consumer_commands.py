@@ -1,7 +1,5 @@
 """`hub plans|subscriptions|applications|secrets …`: what consumers and documents need, as the hub keeps it."""
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,8 +10,7 @@ from gatewright.cli.hub_connection import HubCaFile, HubDataDir, HubUrl, TokenFi
 from gatewright.cli.options import Output
 from gatewright.cli.output import Format
 from gatewright.cli.phrases import ago
-
-_LARGEST_SECRET = 10_000
+from gatewright.cli.secret_commands import value_in
 
 Handle = Annotated[
     str, typer.Option("--id", metavar="ID", show_default=False, help="Its id; made from the name if not given.")
@@ -227,7 +224,7 @@ def create_secret(
 
         gatewright hub secrets create backend-key --value-file backend.key
     """
-    value = _value(value_file)
+    value = value_in(value_file)
     view = ask(hub, data_dir, token_file, ca_file, lambda client: client.create_secret(secret, value))
     output.show(plain(view), form, lambda: output.facts((("Secret", view.id), ("Id", view.uuid))))
 
@@ -242,18 +239,3 @@ def delete_secret(
     """Delete a secret that no deployed document refers to."""
     ask(hub, data_dir, token_file, ca_file, lambda client: client.delete_secret(secret))
     output.line(f"secret {secret} is deleted")
-
-
-def _value(name: str) -> str:
-    try:
-        if name == "-":
-            raw = sys.stdin.buffer.read(_LARGEST_SECRET + 2)
-        else:
-            with Path(name).open("rb") as file:
-                raw = file.read(_LARGEST_SECRET + 2)
-        text = raw.decode()
-    except OSError as error:
-        raise Failure(f"{name} cannot be read: {error.strerror}", code=Exit.USAGE) from error
-    except UnicodeDecodeError as error:
-        raise Failure(f"{name} is not UTF-8 text", code=Exit.USAGE) from error
-    return text.removesuffix("\n").removesuffix("\r")

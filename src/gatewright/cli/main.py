@@ -36,6 +36,8 @@ def program() -> Group:
             Entry("get", f"{_HERE}artifact_commands:get", "Show what a gateway has stored.", _APIS),
             Entry("delete", f"{_HERE}artifact_commands:delete", "Delete APIs, with their keys.", _APIS),
             _keys(),
+            _secrets(),
+            _certificates(),
             Entry("status", f"{_HERE}status_commands:status", "Show controller, routers, link, all APIs.", _OPERATE),
             Entry("sync", f"{_HERE}status_commands:sync", "Reconcile with the control plane now.", _OPERATE),
             Entry("diff", f"{_HERE}diff_command:diff", "Compare with what the control plane wants.", _OPERATE),
@@ -63,6 +65,34 @@ def _keys() -> Group:
             Entry("revoke", f"{module}:revoke", "End a key."),
         ),
         help="API keys of an API, made at the gateway.",
+        panel=_APIS,
+    )
+
+
+def _secrets() -> Group:
+    module = f"{_HERE}secret_commands"
+    return Group(
+        "secrets",
+        (
+            Entry("set", f"{module}:put", "Keep a secret, or give it another value."),
+            Entry("list", f"{module}:list_secrets", "List the secrets, never their values."),
+            Entry("delete", f"{module}:delete", "Delete a secret."),
+        ),
+        help="Values that documents name instead of holding them.",
+        panel=_APIS,
+    )
+
+
+def _certificates() -> Group:
+    module = f"{_HERE}certificate_commands"
+    return Group(
+        "certificates",
+        (
+            Entry("add", f"{module}:add", "Trust an authority; returns when the routers do."),
+            Entry("list", f"{module}:list_certificates", "List the uploaded authorities with their ends."),
+            Entry("delete", f"{module}:delete", "Trust an authority no more."),
+        ),
+        help="Authorities that HTTPS upstreams are checked against.",
         panel=_APIS,
     )
 
