@@ -100,7 +100,10 @@ def _certificates() -> Group:
 def _apim() -> Group:
     return Group(
         "apim",
-        (Entry("register", f"{_HERE}apim_register_command:register", "Get the credentials for syncing APIs there."),),
+        (
+            Entry("register", f"{_HERE}apim_register_command:register", "Get the credentials for syncing APIs there."),
+            Entry("plan", f"{_HERE}apim_plan_command:plan", "Show what a sync would do about each API, and why."),
+        ),
         help="An on-premises API Manager that APIs made here are synced to.",
         panel=_OPERATE,
     )

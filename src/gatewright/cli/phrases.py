@@ -31,6 +31,18 @@ def ago(at: object, now: datetime | None = None) -> str:
     return f"{duration(((now or datetime.now(UTC)) - moment).total_seconds())} ago"
 
 
+def until(at: object, now: datetime | None = None) -> str:
+    """In how long an RFC 3339 time comes: `in 5 s`, or `now`; the text itself when it is none."""
+    if not isinstance(at, str) or not at:
+        return ""
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        return at
+    seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+    return f"in {duration(seconds)}" if seconds >= 1 else "now"
+
+
 def counts(numbers: object) -> str:
     """The numbers of a table that are not zero: 2 deployed, 1 deleted.
 

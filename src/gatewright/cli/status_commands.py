@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gatewright.cli import options, output
+from gatewright.cli.apim_status import apim_lines, section
 from gatewright.cli.options import AdminServer, CaFile, DataDir, Output, PasswordFile, Server, User
 from gatewright.cli.output import Format
 from gatewright.cli.phrases import ago, counts, duration
@@ -61,6 +62,10 @@ def _page(body: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from _control_plane(body.get("controlPlane") or {})
     yield ""
+    if body.get("apiManager", {}).get("mode") in {"on_prem", "cloud"}:
+        yield "API MANAGER"
+        yield from _indented(list(section(body["apiManager"])))
+        yield ""
     yield "ROUTERS"
     yield from _indented(_routers(body.get("routers") or []))
     yield ""
@@ -169,7 +174,7 @@ def _artifacts(artifacts: list[Mapping[str, Any]]) -> list[str]:
                 item.get("desiredState"),
                 (item.get("serving") or {}).get("state"),
                 "control plane" if item.get("origin") == "control_plane" else "here",
-                item.get("controlPlaneSync"),
+                _synced(item),
             )
             for item in artifacts
         ],
@@ -181,9 +186,15 @@ def _artifacts(artifacts: list[Mapping[str, Any]]) -> list[str]:
         if reason:
             kept = "its last good version serves" if serving.get("serving_version") else "it serves nothing"
             lines.append(f"  {output.safe(item.get('handle'))}: {output.safe(reason)} ({kept})")
-        if item.get("controlPlaneSync") == "failed" and item.get("controlPlaneSyncInfo"):
+        if item.get("apiManager"):
+            lines += [f"  {output.safe(text)}" for text in apim_lines(item)]
+        elif item.get("controlPlaneSync") == "failed" and item.get("controlPlaneSyncInfo"):
             lines.append(f"  {output.safe(item.get('handle'))} not sent: {output.safe(item['controlPlaneSyncInfo'])}")
     return lines
+
+
+def _synced(item: Mapping[str, Any]) -> object:
+    return (item.get("apiManager") or {}).get("state") or item.get("controlPlaneSync")
 
 
 def _indented(lines: list[str]) -> list[str]:

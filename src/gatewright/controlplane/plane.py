@@ -8,11 +8,14 @@ import contextlib
 import random as randomness
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from gatewright.artifacts.policies import PolicyCatalogue
 from gatewright.controlplane import metrics
 from gatewright.controlplane.acks import Acknowledger
+from gatewright.controlplane.apim.bottom_up import BottomUp
+from gatewright.controlplane.apim.config import apim_config
 from gatewright.controlplane.config import LinkConfig, link_config
 from gatewright.controlplane.connection import Connection
 from gatewright.controlplane.credentials import Credentials, TokenProvider
@@ -44,6 +47,7 @@ from gatewright.deployment.secrets import Secrets
 from gatewright.observability.logging import get_logger
 from gatewright.settings.tree import Settings
 from gatewright.store import StoreUnavailable
+from gatewright.store.rows import ArtifactRow
 
 MEMORY_NAME: Final = "controlplane.discovered"
 CONFIRM_AFTER: Final = 30.0
@@ -86,13 +90,14 @@ class ControlPlane:
         version: str = COMPATIBLE_VERSION,
         token: TokenProvider | None = None,
         secrets: Secrets | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
         clock: Clock = utc_now,
         random: Callable[[], float] = randomness.random,
     ) -> None:
         """`version` is told to the control plane, which chooses the form of documents by it.
 
         `token` is asked before every attempt; by default the token of the settings. `secrets`: where those of
-        the control plane are kept; without it none are asked for.
+        the control plane are kept; without it none are asked for. `environment`: what documents may read of it.
         """
         self._config: LinkConfig = link_config(settings)
         self._deployments = deployments
@@ -137,6 +142,18 @@ class ControlPlane:
             steps(tools, self._config, clock), clock=clock, now=_now, on_prem=lambda: self._on_prem
         )
         self._pusher = Pusher(deployments, self._rest, clock=clock, journal=self._journal)
+        self._bottom_up = BottomUp(
+            apim_config(settings),
+            deployments,
+            self._rest,
+            Trust(self._config),
+            echoes=self._echoes,
+            environment=environment,
+            journal=self._journal,
+            clock=clock,
+            random=random,
+            now=_now,
+        )
         self._drift = DriftCheck(deployments, self._rest, self._config, clock=clock, on_prem=lambda: self._on_prem)
 
     @property
@@ -185,6 +202,7 @@ class ControlPlane:
             self._soon.cancel()
         self._end_session()
         await self._pusher.stop()
+        await self._bottom_up.stop()
         await self._dispatcher.stop()
         await self._later.stop()
         await self._secrets.stop()
@@ -223,6 +241,15 @@ class ControlPlane:
         except Impossible as problem:
             return {"error": str(problem)}
 
+    async def plan(self, names: Iterable[str]) -> Mapping[str, Any]:
+        """What a sync to an API Manager would do about these APIs; `error` says why that cannot be told."""
+        return await self._bottom_up.plan(names)
+
+    @property
+    def bottom_up(self) -> BottomUp:
+        """The direction to API Manager."""
+        return self._bottom_up
+
     def status(self) -> LinkStatus:
         """How the link is."""
         link, linked = self._link, self._linked
@@ -259,6 +286,10 @@ class ControlPlane:
         """The status, ready for JSON."""
         return plain(self.status())
 
+    async def api_manager(self, rows: Iterable[ArtifactRow]) -> Mapping[str, Any]:
+        """How far these artifacts are on their way to an API Manager, and what hinders them."""
+        return await self._bottom_up.overview(rows)
+
     # -- what the connection tells -------------------------------------------------------------------------------------
 
     def on_linked(self, linked: Linked) -> None:
@@ -276,7 +307,10 @@ class ControlPlane:
             metrics.CERTIFICATE_END.set(end.timestamp())
         self._acks.resend()
         self._in_session(self._reconciling())
-        if not linked.path:
+        if linked.path:
+            self._bottom_up.connect(linked.gateway_id)
+        else:
+            self._bottom_up.not_offered()
             self._in_session(self._tell_manifest(linked))
             if self._config.push:
                 self._pusher.open()
@@ -287,6 +321,7 @@ class ControlPlane:
         self._end_session()
         self._acks.lost()
         self._pusher.close()
+        self._bottom_up.disconnect()
 
     def on_event(self, text: str) -> None:
         """Into the queues."""

@@ -30,7 +30,7 @@ from gatewright.deployment.results import (
     Unknown,
     UnknownReference,
 )
-from gatewright.store import api_keys, applications, artifacts, changes, outbox, subscriptions
+from gatewright.store import api_keys, apim_records, applications, artifacts, changes, outbox, subscriptions
 from gatewright.store.rows import API_KEY, Action, ArtifactRow, DesiredState, SyncStatus
 
 
@@ -74,6 +74,8 @@ def delete(connection: Connection, scope: Scope, kind: str, handle: str) -> Chan
     if scope.pushes and row.origin == "gateway_api":
         # The control plane hears of it as an undeployment, which needs the last document.
         _queue(connection, scope, row, OUTBOX_DELETE, {"artifact": msgspec.to_builtins(row)})
+    else:
+        apim_records.forget(connection, scope.gateway_id, row.uuid)
     return _remove(connection, scope, row)
 
 
@@ -156,6 +158,7 @@ def apply_delete(connection: Connection, scope: Scope, cp_id: str) -> Applied | 
         except InUse as problem:
             return Refused("IN_USE", problem.message)
         outbox.withdraw(connection, scope.gateway_id, OUTBOX_TARGET, existing.uuid)
+        apim_records.forget(connection, scope.gateway_id, existing.uuid)
         return Applied(None, _remove(connection, scope, existing))
     if not _remove_credentials(connection, scope, cp_id):
         return Unknown()
@@ -230,7 +233,8 @@ def _local_row(
         origin=origin,
         cp_artifact_id=existing.cp_artifact_id if existing else None,
         cp_sync_status="pending" if origin == "gateway_api" else None,
-        cp_sync_info=None,
+        # Ids of API Manager stay; the words of a failure are over.
+        cp_sync_info=existing.cp_sync_info if existing and (existing.cp_sync_info or "").startswith("{") else None,
         created_at=existing.created_at if existing else scope.now,
         updated_at=scope.now,
     )

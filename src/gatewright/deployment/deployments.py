@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gatewright.artifacts.problems import InvalidArtifact
 from gatewright.deployment import admission, artifact_writes, key_writes
+from gatewright.deployment.apim_writes import ApimRecords
 from gatewright.deployment.artifact_writes import Scope
 from gatewright.deployment.ids import Clock, milliseconds, utc_now
 from gatewright.deployment.kinds import KindRules, Prepared
@@ -88,6 +89,8 @@ class Deployments:
         self._outbox_changed = store.subscribe()
         self.subscriptions = Subscriptions(store, clock=clock)
         """Subscriptions, their plans and applications."""
+        self.apim = ApimRecords(store, clock=clock)
+        """What is known of the artifacts at API Manager."""
 
     # -- management side -------------------------------------------------------------------------------------------
 

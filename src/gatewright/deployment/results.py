@@ -38,6 +38,9 @@ OUTBOX_PUSH = "push"
 OUTBOX_DELETE = "delete"
 """`OutboxRow.action`: the artifact is gone; send what `deleted_artifact` gives, as undeployed."""
 
+OUTBOX_LEFT = "left"
+"""`OutboxRow.action`: undeploy at API Manager what an artifact was called there before it got another name."""
+
 
 def deleted_artifact(row: OutboxRow) -> ArtifactRow:
     """The last content of a deleted artifact, out of an `OUTBOX_DELETE` row."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.responses import Response
 
@@ -31,11 +31,24 @@ _SHORT_LIST = 50
 _PARSED_AT_ONCE = 2
 
 
+class ApiManager(Protocol):
+    """What these endpoints ask of the sync to an API Manager."""
+
+    async def state(self, row: ArtifactRow) -> dict[str, Any] | None:
+        """How far an API is on its way there; None when it does not go there."""
+        ...
+
+    async def departed(self, local_id: str) -> None:
+        """Returns when it has been told of a deletion, within seconds that a client waits."""
+        ...
+
+
 class RestApis:
     """Endpoints of the collection and of one API."""
 
-    def __init__(self, deployments: Deployments) -> None:
+    def __init__(self, deployments: Deployments, api_manager: ApiManager | None = None) -> None:
         self._deployments = deployments
+        self._api_manager = api_manager
         self._parsing = asyncio.Semaphore(_PARSED_AT_ONCE)
 
     def operations(self) -> Sequence[Operation]:
@@ -85,9 +98,15 @@ class RestApis:
         """GET one: the document as stored, with its status."""
         try:
             row = await self._deployments.get(KIND, call.path["id"])
+            synced = await self._api_manager.state(row) if row and self._api_manager else None
         except StoreUnavailable as error:
             return unavailable(error, "Failed to retrieve API configuration")
-        return answer(resource(row)) if row else _not_found(call)
+        if row is None:
+            return _not_found(call)
+        found = resource(row)
+        if synced is not None:
+            found["status"]["apiManager"] = synced
+        return answer(found)
 
     async def replace(self, call: Call) -> Response:
         """PUT: the complete document is replaced."""
@@ -125,6 +144,8 @@ class RestApis:
             except StoreUnavailable as error:
                 outcome.succeeded = False
                 return unavailable(error, "Failed to delete configuration")
+        if self._api_manager is not None:
+            await self._api_manager.departed(change.artifact_id)
         return marked(answer({"status": "success", "message": "RestAPI deleted successfully", "id": handle}), change)
 
     async def _document(self, call: Call) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from gatewright.deployment.secrets import Secrets
 from gatewright.deployment.serving import ServingBoard
 from gatewright.management.admin import Admin, address_guard
 from gatewright.management.api_keys import ApiKeys
+from gatewright.management.apim_plan import ApimPlan
 from gatewright.management.certificates import UpstreamCertificates
 from gatewright.management.drift import Drift
 from gatewright.management.identity import Authenticator
@@ -114,7 +115,8 @@ class Controller:
         catalogue = installed().catalogue
         secrets = Secrets(store)
         await secrets.load()
-        renderer = Renderer(secret=secrets.value, environment=_visible_environment())
+        environment = _visible_environment()
+        renderer = Renderer(secret=secrets.value, environment=environment)
         rest_apis = RestApiRules(
             catalogue=catalogue,
             defaults=VhostDefaults(main=gateway.vhosts.main, sandbox=gateway.vhosts.sandbox),
@@ -151,7 +153,14 @@ class Controller:
         )
         self._stops.append(_closing(rollout.close))
         await self._serve_xds()
-        link = ControlPlane(settings, deployments, catalogue=installed().catalogue, memory=store, secrets=secrets)
+        link = ControlPlane(
+            settings,
+            deployments,
+            catalogue=installed().catalogue,
+            memory=store,
+            secrets=secrets,
+            environment=environment,
+        )
         overview = Overview(
             settings,
             snapshot=self.snapshot,
@@ -162,6 +171,7 @@ class Controller:
         )
         certificates = Certificates(store, self.board)
         others = [
+            *RestApis(deployments, link.bottom_up).operations(),
             *SecretDocuments(secrets).operations(),
             *UpstreamCertificates(certificates, gateway.upstream_tls).operations(),
         ]
@@ -197,7 +207,6 @@ class Controller:
         self, bound: socket.socket, deployments: Deployments, others: Sequence[Operation], people: Authenticator
     ) -> None:
         operations = [
-            *RestApis(deployments).operations(),
             *LlmProviderTemplates(deployments).operations(),
             *LlmProviders(deployments).operations(),
             *LlmProxies(deployments).operations(),
@@ -225,7 +234,7 @@ class Controller:
                 config_dump=admin.config_dump.enabled,
                 certificates=certificates,
             )
-            endpoints = [*everything.operations(), *Drift(overview).operations()]
+            endpoints = [*everything.operations(), *Drift(overview).operations(), *ApimPlan(overview).operations()]
             app = Mux(ADMIN_BASE, endpoints, people, correlated=False, guard=address_guard(tuple(admin.allowed_ips)))
             await self._serve(app, bind(settings.gatewright.bind.admin, admin.port, "the admin API"), "admin API")
         metrics = settings.controller.metrics

@@ -1,7 +1,7 @@
 """What a controller knows of itself, ready for `gatewright status` and the readiness probe."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -21,6 +21,14 @@ class LinkView(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """State, since when, last error, last reconcile."""
+        ...
+
+    async def api_manager(self, rows: Iterable[ArtifactRow]) -> Mapping[str, Any]:
+        """The sync to an API Manager; `apis` by local UUID."""
+        ...
+
+    async def plan(self, names: Sequence[str]) -> Mapping[str, Any]:
+        """What a sync to the API Manager would do; `error` says why that cannot be told."""
         ...
 
     async def sync(self) -> Mapping[str, Any]:
@@ -72,10 +80,16 @@ class Overview:
         """Compare these artifacts (all when empty) with what the control plane wants."""
         return await self._link.drift(names)
 
+    async def plan(self, names: Sequence[str]) -> Mapping[str, Any]:
+        """What a sync to the API Manager would do about these APIs (all when empty)."""
+        return await self._link.plan(names)
+
     async def status(self) -> Mapping[str, Any]:
         """Everything, as plain data."""
         is_ready, reason = self.readiness()
         rows = [row for row in await self._deployments.list() if row.kind != llm_template.KIND]
+        at_apim = dict(await self._link.api_manager(rows))
+        states = at_apim.pop("apis", {})
         return {
             "controller": {
                 "version": gatewright.__version__,
@@ -87,12 +101,14 @@ class Overview:
                 "snapshotVersion": self._version,
             },
             "controlPlane": dict(self._link.describe()),
+            "apiManager": at_apim,
             "routers": [_router(state) for state in self._delivery.routers()],
-            "artifacts": [self._artifact(row) for row in rows],
+            "artifacts": [self._artifact(row, states.get(row.uuid)) for row in rows],
         }
 
-    def _artifact(self, row: ArtifactRow) -> dict[str, Any]:
+    def _artifact(self, row: ArtifactRow, at_apim: Mapping[str, Any] | None) -> dict[str, Any]:
         serving = self._deployments.status(row.uuid)
+        more = {} if at_apim is None else {"apiManager": at_apim}
         return {
             "kind": row.kind,
             "handle": row.handle,
@@ -104,6 +120,7 @@ class Overview:
             "controlPlaneSync": row.cp_sync_status,
             "controlPlaneSyncInfo": row.cp_sync_info,
             "serving": msgspec.to_builtins(serving),
+            **more,
         }
 
     def _count(self, _keys: object) -> None:

@@ -49,8 +49,10 @@ class ControlPlane(Section):
     apim_oauth2_client_secret: Secret = key(SecretStr(""), "Secret of that client.")
     apim_oauth2_username: Str = key("", "User of the password grant; empty: client credentials are used.")
     apim_oauth2_password: Secret = key(SecretStr(""), "Password of that user.")
-    apim_sync_pool_size: Int = key(0, "Pushes to an API Manager at one time; 0: no bound of its own.")
-    apim_sync_queue_size: Int = key(0, "Pushes waiting for it; 0: no bound of its own.")
+    apim_sync_pool_size: Int = key(0, "APIs synced to an API Manager at one time, at most 64; 0: 4.")
+    apim_sync_queue_size: Int = key(
+        0, "APIs that are read ahead for it; 0: 1000. Nothing is dropped: what waits is in the database."
+    )
     ai_workspace_sync_pool_size: Int = key(0, "Pushes to a platform control plane at one time; 0: no bound.")
     ai_workspace_sync_queue_size: Int = key(0, "Pushes waiting for it; 0: no bound of its own.")
 

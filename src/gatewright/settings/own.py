@@ -59,6 +59,17 @@ class OwnControlPlane(Section):
         "API Manager: a deployment event that repeats an import of this gateway, told by its revision or by a time "
         "this near to the import, does not hand the API over. 0: every event does, as in the original.",
     )
+    apim_conflicts: Annotated[Str, one_of("stop", "take-theirs", "overwrite")] = key(
+        "stop",
+        "API Manager: what happens to an API that exists there and was not made by this gateway, or was edited there "
+        "since the last sync. stop: nothing, and the status says so; take-theirs: the gateway takes the API as it is "
+        "there; overwrite: the gateway's version replaces it, as in the original.",
+    )
+    apim_password_client_auth: Bool = key(
+        False,
+        "API Manager: with client and user both configured, use the password grant and send the client's credentials "
+        "with it, which API Manager itself demands for that grant. false: client credentials are used.",
+    )
 
 
 class Envoy(Section):

@@ -110,6 +110,11 @@ def identifiers(connection: Connection, gateway_id: str) -> list[str]:
     return list(connection.execute(_UUIDS, {"gateway_id": gateway_id}).scalars())
 
 
+def unsynced(connection: Connection, gateway_id: str, kind: str) -> list[str]:
+    """UUIDs of the artifacts of a kind that were made here and are not known to be synced; oldest first."""
+    return list(connection.execute(_UNSYNCED, {"gateway_id": gateway_id, "kind": kind}).scalars())
+
+
 def count(connection: Connection, gateway_id: str, kind: str) -> int:
     """How many artifacts of a kind there are."""
     return connection.execute(_COUNT, {"gateway_id": gateway_id, "kind": kind}).scalar_one()
@@ -186,6 +191,26 @@ def mark_synced(
     )
 
 
+def mark_at_apim(
+    connection: Connection,
+    gateway_id: str,
+    uuid: str,
+    *,
+    status: SyncStatus,
+    cp_artifact_id: str | None,
+    info: str | None,
+    at: datetime,
+) -> bool:
+    """Record a sync to API Manager: all three values as given. False: no artifact that was made here."""
+    return bool(
+        connection.execute(
+            update(artifacts)
+            .where(artifacts.c.gateway_id == gateway_id, artifacts.c.uuid == uuid, artifacts.c.origin == "gateway_api")
+            .values(cp_sync_status=status, cp_artifact_id=cp_artifact_id, cp_sync_info=info, updated_at=at)
+        ).rowcount
+    )
+
+
 # -- statements ----------------------------------------------------------------------------------------------------
 
 _HERE = artifacts.c.gateway_id == bindparam("gateway_id")
@@ -239,6 +264,16 @@ _BY_NAME = {
 _ALL = {kind: _select(kind, artifacts.c.kind == bindparam("kind")) for kind in DOCUMENTS}
 _HEADS = select(*_COLUMNS).where(_HERE).order_by(artifacts.c.created_at, artifacts.c.uuid)
 _UUIDS = select(artifacts.c.uuid).where(_HERE).order_by(artifacts.c.created_at, artifacts.c.uuid)
+_UNSYNCED = (
+    select(artifacts.c.uuid)
+    .where(
+        _HERE,
+        artifacts.c.kind == bindparam("kind"),
+        artifacts.c.origin == "gateway_api",
+        or_(artifacts.c.cp_sync_status.is_(None), artifacts.c.cp_sync_status != "success"),
+    )
+    .order_by(artifacts.c.created_at, artifacts.c.uuid)
+)
 _COUNT = select(func.count()).select_from(artifacts).where(_HERE, artifacts.c.kind == bindparam("kind"))
 _OTHERS = select(artifacts.c.uuid, artifacts.c.handle, artifacts.c.display_name, artifacts.c.version).where(
     _HERE,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from gatewright.store.errors import SchemaMismatch
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision; a test compares it with the migration files."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -4,6 +4,7 @@ A row is written in the transaction of the change that it is about. A newer row 
 an older one under a new id, so that finishing the older one never finishes the newer.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,12 @@ _DUE = (
     )
     .order_by(outbox.c.id)
     .limit(bindparam("limit", type_=Integer))
+)
+_BARE = tuple(name for name in _FIELDS if name != "payload")
+_QUEUED = (
+    select(*(column for column in _COLUMNS if column.name != "payload"))
+    .where(_HERE, outbox.c.target == bindparam("target"))
+    .order_by(outbox.c.id)
 )
 
 
@@ -91,6 +98,79 @@ def retry(connection: Connection, gateway_id: str, row_id: int, not_before: date
             .values(attempts=outbox.c.attempts + 1, not_before=not_before, last_error=error[:_LONGEST_ERROR])
         ).rowcount
     )
+
+
+def hasten(connection: Connection, gateway_id: str, target: str, entity_ids: Collection[str] | None = None) -> int:
+    """Let waiting rows (of these entities only, when given) be tried at once; how many there were."""
+    statement = (
+        update(outbox)
+        .where(outbox.c.gateway_id == gateway_id, outbox.c.target == target, outbox.c.not_before.is_not(None))
+        .values(not_before=None)
+    )
+    if entity_ids is not None:
+        statement = statement.where(outbox.c.entity_id.in_(entity_ids))
+    return connection.execute(statement).rowcount
+
+
+def find(connection: Connection, gateway_id: str, row_id: int) -> OutboxRow | None:
+    """One row; None when it is done or a newer one has taken its place."""
+    row = connection.execute(
+        select(*_COLUMNS).where(outbox.c.gateway_id == gateway_id, outbox.c.id == row_id)
+    ).one_or_none()
+    return None if row is None else _row(row)
+
+
+def find_entity(connection: Connection, gateway_id: str, target: str, entity_id: str) -> OutboxRow | None:
+    """What is queued for an entity."""
+    row = connection.execute(
+        select(*_COLUMNS).where(
+            outbox.c.gateway_id == gateway_id, outbox.c.target == target, outbox.c.entity_id == entity_id
+        )
+    ).one_or_none()
+    return None if row is None else _row(row)
+
+
+def queued(connection: Connection, gateway_id: str, target: str) -> list[OutboxRow]:
+    """Everything for a target, oldest first, without payloads."""
+    found = connection.execute(_QUEUED, {"gateway_id": gateway_id, "target": target})
+    return [OutboxRow(payload={}, **dict(zip(_BARE, row, strict=True))) for row in found]
+
+
+def ready(
+    connection: Connection,
+    gateway_id: str,
+    target: str,
+    *,
+    kind: str,
+    now: datetime,
+    limit: int,
+    actions: Collection[str] | None = None,
+) -> list[OutboxRow]:
+    """Rows of one kind (of these actions only, when given) that may be tried now, oldest first, without payloads."""
+    statement = (
+        select(*(column for column in _COLUMNS if column.name != "payload"))
+        .where(
+            outbox.c.gateway_id == gateway_id,
+            outbox.c.target == target,
+            outbox.c.kind == kind,
+            or_(outbox.c.not_before.is_(None), outbox.c.not_before <= now),
+        )
+        .order_by(outbox.c.id)
+        .limit(limit)
+    )
+    if actions is not None:
+        statement = statement.where(outbox.c.action.in_(actions))
+    return [OutboxRow(payload={}, **dict(zip(_BARE, row, strict=True))) for row in connection.execute(statement)]
+
+
+def of_actions(connection: Connection, gateway_id: str, target: str, actions: Collection[str]) -> list[OutboxRow]:
+    """All rows of these actions, oldest first."""
+    found = connection.execute(
+        select(*_COLUMNS)
+        .where(outbox.c.gateway_id == gateway_id, outbox.c.target == target, outbox.c.action.in_(actions))
+        .order_by(outbox.c.id)
+    )
+    return [_row(row) for row in found]
 
 
 def next_due(connection: Connection, gateway_id: str, target: str) -> datetime | None:

@@ -271,6 +271,29 @@ outbox = Table(
     sqlite_autoincrement=True,
 )
 
+# No foreign key to artifacts: what was deleted here may still have to be undeployed there.
+apim_records = Table(
+    "apim_records",
+    metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("uuid", String(64), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("version", String(255), nullable=False),
+    Column("api_id", String(255)),
+    Column("revision", String(255)),
+    Column("content", String(64)),
+    Column("begun", String(64)),
+    Column("fingerprint", String(64)),
+    Column("synced_at", Instant),
+    Column("error", Text),
+    Column("failure", String(20)),
+    Column("failed_at", Instant),
+    Column("gone_at", Instant),
+    Column("claimed_by", String(64)),
+    Column("claimed_until", Instant),
+)
+Index("idx_apim_records_name", apim_records.c.gateway_id, apim_records.c.name, apim_records.c.version)
+
 meta = Table(
     "meta",
     metadata,
