@@ -90,7 +90,7 @@ async def running(data_dir: Path, *, clock: Clock = system_clock, **settings: An
     manager = ApiManager(ApiManagerConfig(**{"data_dir": data_dir, "port": 0, **settings}), clock=clock)
     await manager.start()
     try:
-        async with ApiManagerClient.from_data_dir(data_dir, manager.port) as client:
+        async with ApiManagerClient.from_data_dir(data_dir, f"https://127.0.0.1:{manager.port}") as client:
             yield Apim(manager, client)
     finally:
         await manager.stop()

@@ -5,7 +5,7 @@ The admin token comes from a file or the environment, never from an argument. Fa
 
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -81,6 +81,27 @@ def api_manager_directory(data_dir: Path | None) -> Path:
     return data_dir or API_MANAGER_DATA_DIR
 
 
+def positions(pairs: Iterable[str]) -> dict[str, str]:
+    """Switches of a stand-in API Manager as `name=value`. Raises Failure."""
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise Failure(f"{pair} is no switch", code=Exit.USAGE, remedy="give it as NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def left_url(data_dir: Path) -> str | None:
+    """The address that a hub has left in its data directory at its start."""
+    try:
+        with (data_dir / CONTEXT_FILE).open(encoding="utf-8") as file:
+            url = json.loads(file.read(_LARGEST_FILE)).get("url")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return url if isinstance(url, str) else None
+
+
 def ask(
     hub: str | None,
     data_dir: Path | None,
@@ -123,7 +144,7 @@ def _client(hub: str | None, data_dir: Path, token_file: Path | None, ca_file: P
     from gatewright.hub.client import ADMIN_TOKEN_FILE, CA_FILE, HubClient
 
     told = hub or os.environ.get(URL_VARIABLE)
-    url = told or _context_url(data_dir)
+    url = told or left_url(data_dir) or f"https://127.0.0.1:{DEFAULT_PORT}"
     if not url.startswith("https://"):
         raise Failure(f"{url} is not the address of a hub", code=Exit.USAGE, remedy="give it as https://host:port")
     token = os.environ.get(TOKEN_VARIABLE, "") if token_file is None else ""
@@ -140,15 +161,6 @@ def _client(hub: str | None, data_dir: Path, token_file: Path | None, ca_file: P
             code=Exit.USAGE,
             remedy="name the hub's ca.pem with --ca-file",
         ) from error
-
-
-def _context_url(data_dir: Path) -> str:
-    try:
-        with (data_dir / CONTEXT_FILE).open(encoding="utf-8") as file:
-            url = json.loads(file.read(_LARGEST_FILE)).get("url")
-    except (OSError, ValueError, AttributeError):
-        url = None
-    return url if isinstance(url, str) else f"https://127.0.0.1:{DEFAULT_PORT}"
 
 
 def _read(path: Path) -> str:

@@ -147,7 +147,7 @@ def _hub() -> Group:
     return Group(
         "hub",
         (
-            Entry("start", f"{module}:start", "Run a hub in the foreground."),
+            Entry("start", f"{_HERE}hub_start_command:start", "Run a hub in the foreground."),
             Entry("gateways", f"{module}:list_gateways", "List the registered gateways."),
             Entry("register", f"{module}:register", "Register a gateway and issue its token."),
             Entry("unregister", f"{module}:unregister", "Forget a gateway."),
@@ -159,10 +159,29 @@ def _hub() -> Group:
             Entry("deployments", f"{module}:list_deployments", "List what is deployed where."),
             keys,
             *_hub_consumers(),
+            _api_manager(),
             Entry("watch", f"{module}:watch", "Follow gateways and deployments as they change."),
         ),
         help="The embedded control plane: gateways, deployments, keys.",
         panel=_RUN,
+    )
+
+
+def _api_manager() -> Group:
+    module = f"{_HERE}api_manager_commands"
+    return Group(
+        "api-manager",
+        (
+            Entry("switch", f"{module}:switch", "Turn switches, and show them all."),
+            Entry("requests", f"{module}:requests", "List the requests that came in."),
+            Entry("apis", f"{module}:apis", "List the APIs of the Publisher."),
+            Entry("edit", f"{module}:edit", "Edit an API as a Publisher user would."),
+            Entry("undeploy", f"{module}:undeploy", "Take an API from all its gateways."),
+            Entry("delete", f"{module}:delete", "Delete an API and tell its gateways."),
+            Entry("issue-key", f"{module}:issue_key", "Make an API key as a DevPortal user would."),
+            Entry("restart", f"{module}:restart", "Drop every connection of gateways."),
+        ),
+        help="A stand-in for an on-premises API Manager ('hub start --as api-manager').",
     )
 
 

@@ -6,6 +6,19 @@ from pathlib import Path
 
 from gatewright.hub.problems import HubStartError
 
+DATABASES = {"hub.db": "a hub", "api-manager.db": "a stand-in API Manager"}
+"""Database file → who keeps it. Two of them in one directory would take each other's administrator."""
+
+
+def refuse_foreign(data_dir: Path, mine: str) -> None:
+    """Raises HubStartError for a directory that another kind of hub has used."""
+    for name, owner in DATABASES.items():
+        if name != mine and (data_dir / name).exists():
+            raise HubStartError(
+                "HUB_DATA_DIR_OF_ANOTHER",
+                f"The data directory {data_dir} belongs to {owner}. Choose another with --data-dir.",
+            )
+
 
 class DirectoryLock:
     """Exclusive use of a data directory."""

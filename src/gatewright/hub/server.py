@@ -21,7 +21,7 @@ from gatewright.hub.connections import Connections
 from gatewright.hub.gateway_api import GatewayApi
 from gatewright.hub.http import internal_handlers
 from gatewright.hub.listening import listen, serve
-from gatewright.hub.lock import DirectoryLock
+from gatewright.hub.lock import DirectoryLock, refuse_foreign
 from gatewright.hub.people_api import BASE, PeopleApi
 from gatewright.hub.services import Services
 from gatewright.hub.store import Published, Store
@@ -99,6 +99,7 @@ class Hub:
     async def _start(self) -> None:
         self._lock.acquire()
         self._stack.callback(self._lock.release)
+        refuse_foreign(self.config.data_dir, DATABASE_FILE)
         context, self._ca_file = server_context(self.config, datetime.fromtimestamp(self._clock() / 1e9, UTC))
         listener = listen(self.config)
         self._stack.callback(listener.close)

@@ -14,12 +14,13 @@ from urllib.parse import quote
 import httpx2
 
 from gatewright.hub.apim.admin_api import ADMIN_BASE
-from gatewright.hub.apim.config import SUPER_ADMIN
+from gatewright.hub.apim.config import DEFAULT_PORT, SUPER_ADMIN
 from gatewright.hub.apim.control_api import CONTROL_BASE
 from gatewright.hub.apim.deploying import MAX_REVISIONS
 from gatewright.hub.apim.devportal_api import DEVPORTAL_BASE
 from gatewright.hub.apim.oauth_api import REGISTER, TOKEN
 from gatewright.hub.apim.publisher_api import PUBLISHER_BASE
+from gatewright.hub.apim.queries import MAX_PAGE
 from gatewright.hub.apim.recorder import OBSERVER
 from gatewright.hub.client_transport import ADMIN_TOKEN_FILE, CA_FILE
 
@@ -65,15 +66,18 @@ class ApiManagerClient:
     def from_data_dir(
         cls,
         data_dir: Path,
-        port: int,
+        url: str | None,
         *,
         user: str = SUPER_ADMIN,
         password: str = "admin",  # noqa: S107
     ) -> Self:
-        """A client of a stand-in on this machine, with the token for its switches."""
+        """A client of a stand-in on this machine (on port 9443 without `url`), with the token for its switches.
+
+        OSError or ValueError when its files cannot be read.
+        """
         token = (data_dir / ADMIN_TOKEN_FILE).read_text(encoding="ascii").strip()
-        url = f"https://127.0.0.1:{port}"
-        return cls(url, data_dir / CA_FILE, user=user, password=password, admin_token=token)
+        address = url or f"https://127.0.0.1:{DEFAULT_PORT}"
+        return cls(address, data_dir / CA_FILE, user=user, password=password, admin_token=token)
 
     async def __aenter__(self) -> Self:
         return self
@@ -125,8 +129,14 @@ class ApiManagerClient:
     # APIs, as a Publisher user has them
 
     async def apis(self, query: str = "") -> list[dict[str, Any]]:
-        """APIs; `query` such as `name:Orders`."""
-        return _list(await self.call("GET", f"{PUBLISHER_BASE}/apis", params={"query": query}))
+        """All APIs; `query` such as `name:Orders`."""
+        found: list[dict[str, Any]] = []
+        while True:
+            params = {"query": query, "offset": str(len(found)), "limit": str(MAX_PAGE)}
+            page = _list(await self.call("GET", f"{PUBLISHER_BASE}/apis", params=params))
+            found += page
+            if len(page) < MAX_PAGE:
+                return found
 
     async def api(self, api_id: str) -> dict[str, Any]:
         """One API with everything."""

@@ -19,11 +19,11 @@ MAX_REVISIONS: Final = 5
 _RETIRED: Final = "RETIRED"
 
 
-def create_revision(unit: Unit, api: Row[Any], *, rotate: bool, user: str, spared: Iterable[str] = ()) -> str:
+def create_revision(unit: Unit, api: Row[Any], *, rotate: bool, user: str, successors: Iterable[str] = ()) -> str:
     """Freeze an API as it is; answers the revision's id.
 
-    At the limit the oldest makes room if `rotate`, else Refusal 400. Gateways that are `spared` are not told that it
-    was taken from them, because they get another one at once.
+    At the limit the oldest makes room if `rotate`, else Refusal 400. The gateways in `successors` get the new one at
+    once, so they are not told that the oldest was taken from them.
     """
     present = unit.connection.execute(
         select(revisions.c.id).where(revisions.c.api_id == api.id).order_by(revisions.c.number)
@@ -32,7 +32,8 @@ def create_revision(unit: Unit, api: Row[Any], *, rotate: bool, user: str, spare
     if len(oldest) >= MAX_REVISIONS:
         if not rotate:
             raise Refusal(400, f"Maximum number of revisions per API has been reached: {MAX_REVISIONS}.", code=900500)
-        _remove_revision(unit, api.id, oldest[0], user, set(spared))
+        spared = set() if api.state == _RETIRED else set(successors)
+        _remove_revision(unit, api.id, oldest[0], user, spared)
     revision_id, number = str(uuid.uuid4()), api.last_revision + 1
     unit.connection.execute(
         insert(revisions).values(
@@ -126,7 +127,7 @@ def resolved(connection: Connection, targets: Sequence[Target]) -> list[tuple[Ta
     """The environments behind targets. Refusal 404 for an unknown one, 400 for a virtual host it has not."""
     known = environments_by_name(connection)
     places = []
-    for target in targets:
+    for target in {target.name: target for target in targets}.values():
         environment = known.get(target.name)
         if environment is None:
             message = f"Label {target.name} is not a defined gateway environment."

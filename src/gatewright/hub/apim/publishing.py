@@ -89,8 +89,8 @@ def import_api(unit: Unit, project: Project, options: ImportOptions) -> Imported
     api_id = present.id if present is not None else _added(unit, data, options.user)
     _keep(unit, api_id, data, definition, options.user)
     api = find(unit.connection, api_id)
-    spared = [environment.gateway_id for _target, environment in places]
-    revision_id = deploying.create_revision(unit, api, rotate=options.rotate, user=options.user, spared=spared)
+    gateways = [environment.gateway_id for _target, environment in places]
+    revision_id = deploying.create_revision(unit, api, rotate=options.rotate, user=options.user, successors=gateways)
     announce = not from_gateway or options.echo
     deploying.deploy(unit, api, revision_id, project.targets, user=options.user, announce=announce)
     return Imported(api_id, revision_id, silent=not announce)

@@ -51,6 +51,7 @@ class Recorder:
         self._entries: deque[Recorded] = deque(maxlen=requests)
         self._uploads: dict[int, bytes] = {}
         self._upload_room = upload_bytes
+        self._upload_bytes = 0
         self._clock = clock
         self._seq = 0
 
@@ -70,6 +71,7 @@ class Recorder:
         """Forget everything; numbers go on."""
         self._entries.clear()
         self._uploads.clear()
+        self._upload_bytes = 0
 
     def keep_upload(self, scope: Scope, body: object, content: bytes) -> None:
         """Attach to the request of `scope` what its body was, and the file itself."""
@@ -78,9 +80,9 @@ class Recorder:
             return
         entry.body = body
         self._uploads[entry.seq] = content
-        kept = sum(map(len, self._uploads.values()))
-        while kept > self._upload_room and self._uploads:
-            kept -= len(self._uploads.pop(next(iter(self._uploads))))
+        self._upload_bytes += len(content)
+        while self._upload_bytes > self._upload_room:
+            self._upload_bytes -= len(self._uploads.pop(next(iter(self._uploads))))
 
     def around(self, application: ASGIApp, ignored: str) -> ASGIApp:
         """The application with every request recorded but those below the path `ignored`."""

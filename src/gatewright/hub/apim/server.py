@@ -37,8 +37,7 @@ from gatewright.hub.config import Clock, system_clock
 from gatewright.hub.connections import Connections
 from gatewright.hub.http import as_json
 from gatewright.hub.listening import listen, serve
-from gatewright.hub.lock import DirectoryLock
-from gatewright.hub.problems import HubStartError
+from gatewright.hub.lock import DirectoryLock, refuse_foreign
 from gatewright.hub.store import Published, Store
 from gatewright.hub.tls import server_context
 from gatewright.hub.vault import load_vault
@@ -46,7 +45,6 @@ from gatewright.observability.logging import get_logger
 from gatewright.wire.paths import REASON_SERVER_SHUTDOWN, WELL_KNOWN
 
 DATABASE_FILE: Final = "api-manager.db"
-_HUB_DATABASE_FILE: Final = "hub.db"
 _VERSION: Final = "4.7.0"
 
 _log = get_logger(__name__)
@@ -102,11 +100,7 @@ class ApiManager:
         config = self.config
         self._lock.acquire()
         self._stack.callback(self._lock.release)
-        if (config.data_dir / _HUB_DATABASE_FILE).exists():
-            raise HubStartError(
-                "HUB_DATA_DIR_OF_ANOTHER",
-                f"{config.data_dir} belongs to a hub that is no API Manager. Choose another data directory.",
-            )
+        refuse_foreign(config.data_dir, DATABASE_FILE)
         context, self._ca_file = server_context(config, datetime.fromtimestamp(self._clock() / 1e9, UTC))
         listener = listen(config)
         self._stack.callback(listener.close)
