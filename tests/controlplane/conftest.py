@@ -1,29 +1,16 @@
 """Makes the lab importable by the tests here; gateways without routers, and hubs, on data directories of their own."""
 
-import asyncio
 import importlib.util
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from gatewright.artifacts.templates import Renderer
-from gatewright.artifacts.vhosts import VhostDefaults
-from gatewright.deployment import Deployments
-from gatewright.deployment.document_rules import document_rules
-from gatewright.deployment.kinds import RestApiRules
-from gatewright.deployment.rollout import Rollout
-from gatewright.deployment.secrets import Secrets
-from gatewright.deployment.serving import ServingBoard
 from gatewright.hub.client import HubClient
 from gatewright.hub.config import HubConfig
 from gatewright.hub.server import Hub
-from gatewright.model.gateway import Gateway, Listener
-from gatewright.policies.registry import installed
 from gatewright.settings.tree import Settings
-from gatewright.store import open_store
-from gatewright.store.encryption import KeyRing
-from gatewright.xds.snapshot import Snapshot
 
 if "controlplane_lab" not in sys.modules:
     # Folders of tests are no packages and must not be on the import path.
@@ -35,40 +22,18 @@ if "controlplane_lab" not in sys.modules:
         spec.loader.exec_module(module)
 
 from controlplane_hostile import Hostile, honest
-from controlplane_lab import Site, make_settings
+from controlplane_lab import Site, make_settings, running_site
 
 
 @pytest.fixture
 async def make_site(tmp_path):
     """Sites on data directories of their own."""
-    closers = []
+    async with AsyncExitStack() as sites:
 
-    async def make(name: str = "gateway", *, key_limit: int = 10) -> Site:
-        gateway = Gateway(listeners=(Listener("http", "127.0.0.1", 8080),))
-        store = await open_store(tmp_path / f"{name}.db", keys=KeyRing([("k1", b"k" * 32)]))
-        secrets = Secrets(store)
-        renderer = Renderer(secrets.value)
-        rules = RestApiRules(
-            catalogue=installed().catalogue,
-            defaults=VhostDefaults(),
-            renderer=renderer,
-            gateway=gateway,
-        )
-        kinds = [rules, *document_rules(catalogue=installed().catalogue, renderer=renderer)]
-        board, snapshot = ServingBoard(), Snapshot()
-        deployments = Deployments(store, kinds, board=board, pushes=True, key_limit=key_limit)
-        rollout = Rollout(store, kinds, snapshot, board, gateway=gateway)
-        await rollout.load()
-        task = asyncio.create_task(rollout.run())
-        closers.append((task, rollout, store))
-        return Site(store, deployments, snapshot, secrets)
+        async def make(name: str = "gateway", *, key_limit: int = 10) -> Site:
+            return await sites.enter_async_context(running_site(tmp_path / f"{name}.db", key_limit=key_limit))
 
-    yield make
-    for task, rollout, store in reversed(closers):
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        rollout.close()
-        await store.close()
+        yield make
 
 
 @pytest.fixture

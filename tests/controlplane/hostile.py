@@ -148,6 +148,11 @@ class Hostile:
         """Requests whose path ends like this."""
         return [request for request in self.requests if request.path.partition("?")[0].endswith(path)]
 
+    def find(self, request: Request) -> object:
+        """What a request is answered; without the query when there is nothing for the whole path."""
+        plain = self.answers.get((request.method, request.path.partition("?")[0]), (404, b"{}"))
+        return self.answers.get((request.method, request.path), plain)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -170,11 +175,11 @@ class Hostile:
         if headers.get("upgrade", "").lower() == "websocket":
             return await self._socket(request, reader, writer)
         self.requests.append(request)
-        answer = self.answers.get((method, path), self.answers.get((method, path.partition("?")[0]), (404, b"{}")))
+        answer = self.find(request)
         if callable(answer):
             answer = answer(request)
-            if isinstance(answer, Awaitable):
-                answer = await answer
+        if isinstance(answer, Awaitable):
+            answer = await answer
         status, content, *rest = answer
         if isinstance(content, dict | list):
             content = json.dumps(content).encode()

@@ -1,15 +1,25 @@
 """What the tests of the link work with: settings, a gateway without routers, documents, and patience."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
+from gatewright.artifacts.templates import Renderer
+from gatewright.artifacts.vhosts import VhostDefaults
 from gatewright.controlplane.plane import ControlPlane
 from gatewright.deployment import Deployments
+from gatewright.deployment.document_rules import document_rules
+from gatewright.deployment.kinds import RestApiRules
+from gatewright.deployment.rollout import Rollout
 from gatewright.deployment.secrets import Secrets
+from gatewright.deployment.serving import ServingBoard
+from gatewright.model.gateway import Gateway, Listener
 from gatewright.policies.registry import installed
 from gatewright.settings.tree import Settings
+from gatewright.store import open_store
+from gatewright.store.encryption import KeyRing
 from gatewright.xds.snapshot import Snapshot
 
 PATIENCE = 10.0
@@ -66,6 +76,34 @@ class Site:
     async def row(self, handle: str, kind: str = "RestApi"):
         """The stored artifact of this handle."""
         return await self.deployments.get(kind, handle)
+
+
+@asynccontextmanager
+async def running_site(path: Path, *, key_limit: int = 10) -> AsyncIterator[Site]:
+    """A gateway with its database at `path`, without routers."""
+    gateway = Gateway(listeners=(Listener("http", "127.0.0.1", 8080),))
+    store = await open_store(path, keys=KeyRing([("k1", b"k" * 32)]))
+    secrets = Secrets(store)
+    renderer = Renderer(secrets.value)
+    rules = RestApiRules(
+        catalogue=installed().catalogue,
+        defaults=VhostDefaults(),
+        renderer=renderer,
+        gateway=gateway,
+    )
+    kinds = [rules, *document_rules(catalogue=installed().catalogue, renderer=renderer)]
+    board, snapshot = ServingBoard(), Snapshot()
+    deployments = Deployments(store, kinds, board=board, pushes=True, key_limit=key_limit)
+    rollout = Rollout(store, kinds, snapshot, board, gateway=gateway)
+    await rollout.load()
+    task = asyncio.create_task(rollout.run())
+    try:
+        yield Site(store, deployments, snapshot, secrets)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        rollout.close()
+        await store.close()
 
 
 def rest_api(handle: str, *, context: str | None = None, version: str = "v1.0", project: str | None = "default"):
