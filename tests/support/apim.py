@@ -22,7 +22,7 @@ that administrators, Publisher and DevPortal users do (gatewright.hub.apim.clien
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,13 @@ async def running(data_dir: Path, *, clock: Clock = system_clock, **settings: An
             yield Apim(manager, client)
     finally:
         await manager.stop()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until something that happens elsewhere is visible."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110 - what is waited for shows in answers only
+            await asyncio.sleep(0.01)
 
 
 class Gateway:

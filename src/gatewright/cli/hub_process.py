@@ -4,14 +4,14 @@ import asyncio
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import uvloop
 
 from gatewright.cli import hub_connection, output
 from gatewright.cli.exits import Exit, Failure
-from gatewright.hub.apim.config import ApiManagerConfig, read_users
+from gatewright.hub.apim.config import ApiManagerConfig, read_connects, read_users
 from gatewright.hub.apim.server import ApiManager
 from gatewright.hub.config import HubConfig
 from gatewright.hub.problems import HubStartError
@@ -26,11 +26,16 @@ def run(config: HubConfig) -> int:
     return _in_foreground(lambda: Hub(config), _greet)
 
 
-def run_api_manager(config: ApiManagerConfig, users: Path | None) -> int:
-    """The same for a stand-in API Manager, with the users of a file if one is named."""
+def run_api_manager(config: ApiManagerConfig, users: Path | None, connects: Path | None) -> int:
+    """The same for a stand-in API Manager, with the users and the gateways of files if they are named."""
 
     def make() -> ApiManager:
-        return ApiManager(config if users is None else msgspec.structs.replace(config, users=read_users(users)))
+        told: dict[str, Any] = {}
+        if users is not None:
+            told["users"] = read_users(users)
+        if connects is not None:
+            told["connects"] = read_connects(connects)
+        return ApiManager(msgspec.structs.replace(config, **told))
 
     return _in_foreground(make, _greet_api_manager)
 

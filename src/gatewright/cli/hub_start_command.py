@@ -59,6 +59,15 @@ def start(
             help="As api-manager: users (YAML list of name, password, roles) instead of admin/admin.",
         ),
     ] = None,
+    connects: Annotated[
+        Path | None,
+        typer.Option(
+            "--platform-gateways",
+            metavar="FILE",
+            show_default=False,
+            help="As api-manager: a deployment.toml with [[apim.platform_gateway.connect]].",
+        ),
+    ] = None,
     switch: Annotated[
         list[str] | None,
         typer.Option(
@@ -97,13 +106,14 @@ def start(
                     switches=hub_connection.positions(switch or ()),
                 ),
                 users,
+                connects,
             )
         )
     from gatewright.cli.hub_process import run
     from gatewright.hub.config import HubConfig
 
-    if users or switch:
-        raise Failure("--users and --switch need --as api-manager", code=Exit.USAGE)
+    if users or connects or switch:
+        raise Failure("--users, --platform-gateways and --switch need --as api-manager", code=Exit.USAGE)
     config = HubConfig(
         data_dir=hub_connection.directory(data_dir),
         host=host,

@@ -1,9 +1,14 @@
 """Platform gateways of a stand-in API Manager: registration, tokens, the socket."""
 
+import hashlib
+import uuid
+
 import pytest
 
 from gatewright.hub.apim.client import ApiManagerClientError
-from support.apim import anonymous, connected, running
+from gatewright.hub.apim.config import read_connects
+from gatewright.hub.problems import HubStartError
+from support.apim import anonymous, connected, running, until
 
 
 async def test_the_well_known_document(apim):
@@ -133,6 +138,41 @@ async def test_internal_calls_need_the_token_and_complain_in_plain_text(apim):
         assert (await http.get("/internal/data/v1/deployments?since=nonsense")).json() == {"deployments": []}
         assert (await http.get("/internal/data/v1/apis/api-keys")).json() == []
         assert (await http.get("/internal/data/v1/subscription-plans")).json() == []
+
+
+async def test_a_gateway_of_the_configuration_is_made_when_it_connects(tmp_path):
+    token = "0198c0de-0000-7000-8000-000000000001.a-secret-of-your-own"
+    file = tmp_path / "deployment.toml"
+    file.write_text(
+        f'[[apim.platform_gateway.connect]]\nregistration_token = "{token}"\nurl = "https://gw:8443"\nname = "edge"\n'
+    )
+    connects = read_connects(file)
+    assert token not in repr(connects)
+    for _ in range(2):
+        async with running(tmp_path / "apim", connects=connects) as apim:
+            async with connected(apim, token) as gateway:
+                digest = hashlib.md5(f"platform-gateway-connect:{token.partition('.')[0]}".encode()).digest()
+                assert gateway.ack["gatewayId"] == str(uuid.UUID(bytes=digest, version=3))
+                [made] = await apim.client.gateways()
+                assert (made["name"], made["vhost"], made["isActive"]) == ("edge", "https://gw:8443", True)
+            async with connected(apim, f"{token}x", greeted=False) as gateway:
+                assert (await gateway.closed())[0] == 4401
+    for wrong in ('registration_token = "no-dot"\nurl = "https://gw"', 'url = "https://gw"', "registration_token = 1"):
+        file.write_text(f"[[apim.platform_gateway.connect]]\n{wrong}\n")
+        with pytest.raises(HubStartError) as refused:
+            read_connects(file)
+        assert refused.value.code == "HUB_CONNECTS_UNREADABLE"
+
+
+async def test_the_end_of_a_connection_is_recorded(apim):
+    token = (await apim.client.register_gateway("edge"))["registrationToken"]
+    async with connected(apim, token) as gateway:
+        await gateway.socket.close(1000, "Gateway shutting down")
+    [request] = apim.requests("/ws/gateways/connect")
+    await until(lambda: request.status)
+    assert (request.method, request.status) == ("WEBSOCKET", 1000)
+    assert request.body == {"closedBy": "gateway", "reason": "Gateway shutting down"}
+    assert request.headers["api-key"] == f"{token.partition('.')[0]}.****"
 
 
 async def test_a_restart_loses_nothing(tmp_path):

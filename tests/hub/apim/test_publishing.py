@@ -140,9 +140,14 @@ async def test_a_gateway_with_deployments_cannot_be_removed(site):
 
 async def test_the_life_of_an_api(site):
     apim, http, _gateway, made = site
+    before = await apim.client.api(made["id"])
+    assert (before["visibility"], before["accessControl"], before["keyManagers"]) == ("PUBLIC", "NONE", ["all"])
     for action, state in (("Publish", "PUBLISHED"), ("Deprecate", "DEPRECATED"), ("Retire", "RETIRED")):
         await apim.client.change_lifecycle(made["id"], action)
         assert (await apim.client.api(made["id"]))["lifeCycleStatus"] == state
+    after = await apim.client.api(made["id"])
+    differences = {name for name in after if after[name] != before[name]}
+    assert differences == {"lifeCycleStatus", "lastUpdatedTime", "lastUpdatedTimestamp"}
     with pytest.raises(ApiManagerClientError) as refused:
         await apim.client.change_lifecycle(made["id"], "Publish")
     assert refused.value.status == 400

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
-from gatewright.hub.apim import deployed, platform_gateways
+from gatewright.hub.apim import deployed
 from gatewright.hub.apim.definition import gateway_document
 from gatewright.hub.apim.services import Services
 from gatewright.hub.apim.socket import PlatformSocket
@@ -70,9 +70,7 @@ class InternalApi:
             presented = request.headers.get(paths.TOKEN_HEADER, "").strip()
             if not presented:
                 raise _Text(401, "Missing api-key header")
-            caller = await self._services.store.read(
-                lambda connection: platform_gateways.authenticate(connection, presented)
-            )
+            caller = await self._services.gateway(presented)
             if caller is None:
                 raise _Text(401, "Invalid api-key")
             return await endpoint(request, caller)

@@ -3,9 +3,12 @@
 A token is `<id>.<secret>`; the SHA-256 of the secret is stored, and the secret alone is accepted as well.
 """
 
+import hashlib
+import hmac
 import re
 import secrets
 import uuid
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,6 +16,7 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from gatewright.hub import gateways as registry
+from gatewright.hub.apim.config import MAX_TOKEN, Connect
 from gatewright.hub.apim.problems import Refusal
 from gatewright.hub.apim.tables import deployments, environments, gateways, tokens
 from gatewright.hub.gateways import ACTIVE, Caller
@@ -21,7 +25,6 @@ from gatewright.wire.codec import encode
 from gatewright.wire.identifiers import new_uuid7, token_hash
 from gatewright.wire.times import Timestamp
 
-MAX_TOKEN: Final = 128
 DEFAULT_VHOST_PORT: Final = 8443
 
 _NAME = re.compile(r"[a-z0-9-]{3,64}")
@@ -60,17 +63,9 @@ class Environment(msgspec.Struct, frozen=True):
 
 def register(unit: Unit, wanted: GatewayRequest) -> tuple[Row[Any], str]:
     """Add a gateway; answers its row and its token. Raises Refusal 400 or 409."""
-    name, vhost = wanted.name or "", wanted.vhost or ""
-    problems = _problems(wanted)
-    if _NAME.fullmatch(name) is None:
-        problems.append("name must have 3 to 64 of a-z, 0-9 and -")
-    if not _is_vhost(vhost):
-        problems.append("vhost must be an address such as https://gw.example.com:8443")
-    if problems:
-        raise Refusal(400, "; ".join(problems))
-    if unit.connection.execute(select(gateways.c.id).where(gateways.c.handle == name)).first() is not None:
-        raise Refusal(409, f"A gateway or environment with name '{name}' already exists.")
-    return _added(unit, str(uuid.uuid4()), wanted), issue_token(unit, find_by_name(unit.connection, name).id)
+    _check_new(unit.connection, wanted)
+    row = _added(unit, str(uuid.uuid4()), wanted)
+    return row, issue_token(unit, row.id)
 
 
 def change(unit: Unit, gateway_id: str, wanted: GatewayRequest) -> None:
@@ -142,19 +137,49 @@ def authenticate(connection: Connection, presented: str) -> Caller | None:
     return caller if caller is not None and (not dot or caller.token_id == token_id) else None
 
 
+def configured(connects: Iterable[Connect], presented: str) -> Connect | None:
+    """The gateway of the configuration whose token (or the secret of it) is presented."""
+    for connect in connects:
+        token = connect.registration_token
+        if any(hmac.compare_digest(each.encode(), presented.encode()) for each in (token, token.partition(".")[2])):
+            return connect
+    return None
+
+
+def adopt(unit: Unit, connect: Connect) -> Caller:
+    """Make the gateway of the configuration with its token; its id follows from the token's. Raises Refusal."""
+    token_id, _, secret = connect.registration_token.partition(".")
+    digest = hashlib.md5(f"platform-gateway-connect:{token_id}".encode(), usedforsecurity=False).digest()
+    gateway_id = str(uuid.UUID(bytes=digest, version=3))
+    if unit.connection.execute(select(gateways.c.id).where(gateways.c.id == gateway_id)).first() is None:
+        name = connect.name or f"gateway-{token_id[:8].lower()}"
+        wanted = GatewayRequest(
+            name=name,
+            display_name=connect.display_name or name,
+            vhost=connect.url,
+            description=connect.description,
+        )
+        _check_new(unit.connection, wanted)
+        _added(unit, gateway_id, wanted)
+    # A token of the configuration stays valid beside one that the Admin API has given out since.
+    if unit.connection.execute(select(tokens.c.id).where(tokens.c.id == token_id)).first() is None:
+        unit.connection.execute(
+            insert(tokens).values(
+                id=token_id,
+                gateway_id=gateway_id,
+                hash=token_hash(secret),
+                status=ACTIVE,
+                created_at=unit.now.unix_ms,
+            )
+        )
+    return Caller(gateway_id=gateway_id, token_id=token_id, version="")
+
+
 def find(connection: Connection, gateway_id: str) -> Row[Any]:
     """One gateway. Raises Refusal 404."""
     row = connection.execute(_EVERY.where(gateways.c.id == gateway_id)).first()
     if row is None:
         raise Refusal(404, f"Requested gateway {gateway_id} not found.")
-    return row
-
-
-def find_by_name(connection: Connection, name: str) -> Row[Any]:
-    """One gateway by its name. Raises Refusal 404."""
-    row = connection.execute(_EVERY.where(gateways.c.handle == name)).first()
-    if row is None:
-        raise Refusal(404, f"Requested gateway {name!r} not found.")
     return row
 
 
@@ -229,6 +254,18 @@ def _added(unit: Unit, gateway_id: str, wanted: GatewayRequest) -> Row[Any]:
         )
     )
     return find(unit.connection, gateway_id)
+
+
+def _check_new(connection: Connection, wanted: GatewayRequest) -> None:
+    problems, name = _problems(wanted), wanted.name or ""
+    if _NAME.fullmatch(name) is None:
+        problems.append("name must have 3 to 64 of a-z, 0-9 and -")
+    if not _is_vhost(wanted.vhost or ""):
+        problems.append("vhost must be an address such as https://gw.example.com:8443")
+    if problems:
+        raise Refusal(400, "; ".join(problems))
+    if connection.execute(select(gateways.c.id).where(gateways.c.handle == name)).first() is not None:
+        raise Refusal(409, f"A gateway or environment with name '{name}' already exists.")
 
 
 def _problems(wanted: GatewayRequest) -> list[str]:

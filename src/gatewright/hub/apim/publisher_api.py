@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gatewright.hub.apim import archive, deploying, publishing
+from gatewright.hub.apim import api_views, archive, deploying, publishing
 from gatewright.hub.apim.guard import Guard
 from gatewright.hub.apim.importing_api import ImportApi
 from gatewright.hub.apim.multipart import read_part
@@ -82,7 +82,7 @@ class PublisherApi:
         offset, limit = page(request)
         query = request.query_params.get("query", "")
         found, total = await self._services.store.read(
-            lambda connection: publishing.listed(connection, query, offset, limit)
+            lambda connection: api_views.listed(connection, query, offset, limit)
         )
         pagination = {"offset": offset, "limit": limit, "total": total}
         return as_json({"count": len(found), "list": found, "pagination": pagination})
@@ -200,7 +200,7 @@ class PublisherApi:
         return as_json(await self._services.store.write(work), int(mode))
 
     async def _shown(self, api_id: str) -> dict[str, object]:
-        return await self._services.store.read(lambda connection: publishing.view(connection, api_id))
+        return await self._services.store.read(lambda connection: api_views.view(connection, api_id))
 
 
 def _state(state: str) -> dict[str, object]:

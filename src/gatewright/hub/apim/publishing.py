@@ -1,7 +1,7 @@
 """APIs as the Publisher keeps them: imported, made, edited, moved through their life, deleted. Transactions."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -45,6 +45,8 @@ _OWN: Final = frozenset(
         "isRevision",
         "revisionId",
         "revisionedApiId",
+        "workflowStatus",
+        "additionalPropertiesMap",
     }
 )
 """Members that are not part of an API's data but of its row."""
@@ -131,13 +133,13 @@ def edit_definition(unit: Unit, api_id: str, definition: dict[str, Any], user: s
 
 
 def change_state(unit: Unit, api_id: str, action: str) -> str:
-    """Move an API through its life; answers its state. Raises Refusal."""
+    """Move an API through its life, which counts as a change of it; answers its state. Raises Refusal."""
     row = find(unit.connection, api_id)
     state = TRANSITIONS[row.state].get(action)
     if state is None:
         possible = ", ".join(TRANSITIONS[row.state]) or "nothing"
         raise Refusal(400, f"{action!r} is not possible for an API that is {row.state}; possible: {possible}.")
-    unit.connection.execute(update(apis).where(apis.c.id == api_id).values(state=state))
+    unit.connection.execute(update(apis).where(apis.c.id == api_id).values(state=state, updated_at=unit.now.unix_ms))
     return state
 
 
@@ -165,94 +167,11 @@ def by_name(connection: Connection, name: str, version: str) -> Row[Any] | None:
     return connection.execute(select(apis).where(apis.c.name == name, apis.c.version == version)).first()
 
 
-def view(connection: Connection, api_id: str) -> dict[str, object]:
-    """Everything about an API, or about a revision by the revision's id. Raises Refusal 404."""
-    revision = connection.execute(select(revisions).where(revisions.c.id == api_id)).first()
-    row = find(connection, api_id if revision is None else revision.api_id)
-    data = msgspec.json.decode(row.data if revision is None else revision.data, type=dict[str, Any])
-    return {
-        **data,
-        "id": api_id,
-        "name": row.name,
-        "version": row.version,
-        "context": data["context"],
-        "provider": row.provider,
-        "lifeCycleStatus": row.state,
-        "initiatedFromGateway": row.from_gateway,
-        "isRevision": revision is not None,
-        "revisionId": 0 if revision is None else revision.number,
-        "revisionedApiId": None if revision is None else row.id,
-        "createdTime": str(row.created_at),
-        "lastUpdatedTime": str(row.updated_at),
-        "lastUpdatedTimestamp": str(row.updated_at),
-    }
-
-
 def swagger(connection: Connection, api_id: str) -> bytes:
     """The OpenAPI definition of an API or of a revision, as JSON. Raises Refusal 404."""
     found = connection.execute(select(revisions.c.definition).where(revisions.c.id == api_id)).scalar()
     text: str = find(connection, api_id).definition if found is None else found
     return text.encode()
-
-
-def listed(connection: Connection, query: str, offset: int, limit: int) -> tuple[list[dict[str, object]], int]:
-    """A page of APIs by name and version, and how many there are. `query` as `name:Orders version:v1`, or free text."""
-    every: Iterable[Row[Any]] = connection.execute(_EVERY)
-    rows = [row for row in every if _matches(row, query)]
-    return [_item(row) for row in rows[offset : offset + limit]], len(rows)
-
-
-_EVERY: Final = select(
-    apis.c.id,
-    apis.c.name,
-    apis.c.version,
-    apis.c.context,
-    apis.c.provider,
-    apis.c.state,
-    apis.c.from_gateway,
-    apis.c.created_at,
-    apis.c.updated_at,
-).order_by(apis.c.name, apis.c.version)
-
-
-def _item(row: Row[Any]) -> dict[str, object]:
-    return {
-        "id": row.id,
-        "name": row.name,
-        "description": None,
-        "context": row.context,
-        "version": row.version,
-        "provider": row.provider,
-        "type": "HTTP",
-        "lifeCycleStatus": row.state,
-        "gatewayType": GATEWAY_TYPE,
-        "gatewayVendor": "wso2",
-        "initiatedFromGateway": row.from_gateway,
-        "createdTime": str(row.created_at),
-        "updatedTime": str(row.updated_at),
-    }
-
-
-def _matches(row: Row[Any], query: str) -> bool:
-    fields = {"name": row.name, "version": row.version, "context": row.context, "provider": row.provider}
-    # A value may hold blanks: what has no field of its own belongs to the field before it.
-    wanted: list[tuple[str, str]] = []
-    for word in query.split():
-        field, colon, value = word.partition(":")
-        if colon and field.lower() in fields:
-            wanted.append((field.lower(), value))
-        elif wanted:
-            wanted[-1] = (wanted[-1][0], f"{wanted[-1][1]} {word}")
-        else:
-            wanted.append(("name", word))
-    return all(_fits(fields[field], value) for field, value in wanted)
-
-
-def _fits(present: str, wanted: str) -> bool:
-    """Quoted: exactly; else a part, regardless of case."""
-    if len(wanted) > 1 and wanted[0] == wanted[-1] == '"':
-        return present == wanted[1:-1]
-    return wanted.strip("*").lower() in present.lower()
 
 
 def _provider(data: Mapping[str, Any], options: ImportOptions) -> str:

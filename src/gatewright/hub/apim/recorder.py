@@ -32,7 +32,10 @@ _MAX_TEXT: Final = 4096
 
 
 class Recorded(msgspec.Struct, rename="camel", omit_defaults=True):
-    """One request. `status` is 0 until it is answered, the close code for a socket; `body` is parsed."""
+    """One request; `body` is parsed. `status` is 0 until it is answered.
+
+    Of a socket `status` is the close code, and `body` says by whom and why it was closed.
+    """
 
     seq: int
     at: str
@@ -131,6 +134,8 @@ def _reading(entry: Recorded, receive: Receive) -> Callable[[], Any]:
                 kind = entry.headers.get("content-type", "")
                 entry.body = _parsed(b"".join(chunks), kind) if size <= _MAX_BODY else {"bytes": size}
                 chunks.clear()
+        elif message["type"] == "websocket.disconnect" and not entry.status:
+            _closed(entry, message, "gateway")
         return message
 
     return reading
@@ -140,11 +145,16 @@ def _answering(entry: Recorded, send: Send) -> Send:
     async def answering(message: Message) -> None:
         if message["type"] in {"http.response.start", "websocket.http.response.start"}:
             entry.status = message["status"]
-        elif message["type"] == "websocket.close":
-            entry.status = message.get("code", 1000)
+        elif message["type"] == "websocket.close" and not entry.status:
+            _closed(entry, message, "server")
         await send(message)
 
     return answering
+
+
+def _closed(entry: Recorded, message: Message, who: str) -> None:
+    entry.status = message.get("code") or 1000
+    entry.body = {"closedBy": who, "reason": (message.get("reason") or "")[:_MAX_TEXT]}
 
 
 def _parsed(body: bytes, kind: str) -> object:

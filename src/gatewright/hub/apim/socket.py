@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gatewright.hub.apim import outcomes, platform_gateways
+from gatewright.hub.apim import outcomes
 from gatewright.hub.apim.services import Services
 from gatewright.hub.connections import GatewayConnection
 from gatewright.hub.gateways import Caller
@@ -42,9 +42,7 @@ class PlatformSocket:
             return
         presented = websocket.headers.get(TOKEN_HEADER, "").strip()
         try:
-            caller = await self._services.store.read(
-                lambda connection: platform_gateways.authenticate(connection, presented)
-            )
+            caller = await self._services.gateway(presented)
         except SQLAlchemyError as error:
             _log.error("cannot check a token", cause=str(getattr(error, "orig", error)))
             await websocket.send_denial_response(Response("Service Unavailable", 503, media_type="text/plain"))
