@@ -27,7 +27,7 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     deletion_share: float = 0.5
     deletion_minimum: int = 5
     issuer: str = ""
-    echo_window: float = 10.0
+    echo_window: float = 5.0
 
 
 def link_config(settings: Settings) -> LinkConfig:

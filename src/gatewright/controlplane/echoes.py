@@ -41,7 +41,8 @@ class _Imported(msgspec.Struct, frozen=True):
 class Echoes:
     """What is being imported, what was imported last, and whether an event only repeats it.
 
-    `window`: how far the clocks of both sides may be apart when only the time can tell; zero switches it all off.
+    `window`: how far the clocks of both sides may be apart when only the time can tell, because the deployment has an
+    id that is not made of its revision; zero switches it all off.
     Nothing is an echo until `connected` has named this gateway at an API Manager.
     """
 
@@ -101,7 +102,7 @@ class Echoes:
         last = self._imported.get(row.uuid)
         if self._is_of(event, {revision_of(row), last.revision_id if last else ""}):
             return True
-        if last is None or performed_at is None:
+        if last is None or performed_at is None or _is_derived(event.deployment_id):
             return False
         return last.begun - self._window <= performed_at <= last.ended + self._window
 
@@ -125,6 +126,14 @@ class Echoes:
             for revision in revisions
             if revision
         )
+
+
+def _is_derived(identifier: str) -> bool:
+    """Whether the id is made of the revision, so that one that is not of a revision of ours is of somebody else's."""
+    try:
+        return uuid.UUID(identifier).version == 3
+    except ValueError:
+        return False
 
 
 def revision_of(row: ArtifactRow) -> str:

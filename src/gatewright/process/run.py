@@ -26,12 +26,21 @@ EXPECTED: tuple[type[Exception], ...] = (
     CannotListen,
     PermissionError,
 )
+_LINK = "controller.controlplane"
+_CREDENTIALS = (
+    f"{_LINK}.token",
+    f"{_LINK}.apim_oauth2_client_id",
+    f"{_LINK}.apim_oauth2_client_secret",
+    f"{_LINK}.apim_oauth2_username",
+    f"{_LINK}.apim_oauth2_password",
+)
 _log = get_logger(__name__)
 
 
 def up(loaded: Loaded, *, started: Callable[[], None]) -> int:
     """Controller and router in one process; `started` is called when both have."""
     settings = _begin(loaded)
+    _name_sources(loaded)
 
     def parts() -> tuple[Controller, RouterPart]:
         controller = Controller(settings, announce=_announce, make_keys=_make_keys(loaded, by_default=True))
@@ -49,6 +58,7 @@ def up(loaded: Loaded, *, started: Callable[[], None]) -> int:
 def controller(loaded: Loaded, *, started: Callable[[], None]) -> int:
     """A controller alone; `started` is called when it has."""
     settings = _begin(loaded)
+    _name_sources(loaded)
     make_keys = _make_keys(loaded, by_default=False)
     return run(
         lambda: (Controller(settings, announce=_announce, make_keys=make_keys),),
@@ -75,6 +85,14 @@ def _begin(loaded: Loaded) -> Settings:
     for warning in loaded.warnings:
         _log.warning(warning)
     return loaded.settings
+
+
+def _name_sources(loaded: Loaded) -> None:
+    """Which file or variable gave each credential of the control plane: many spellings lead to the same key."""
+    sources = loaded.sources
+    told = [f"{path} from {sources[path]}" for path in _CREDENTIALS if sources.get(path, "default") != "default"]
+    if told:
+        _log.info("credentials of the control plane", sources=told)
 
 
 def _make_keys(loaded: Loaded, *, by_default: bool) -> bool:

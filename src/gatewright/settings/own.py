@@ -55,9 +55,10 @@ class OwnControlPlane(Section):
     )
     deletion_minimum: Annotated[Int, at_least(0)] = key(5, "Deletions up to this number are always believed.")
     echo_window: Annotated[Duration, up_to(timedelta(minutes=10))] = key(
-        timedelta(seconds=10),
-        "API Manager: a deployment event that repeats an import of this gateway, told by its revision or by a time "
-        "this near to the import, does not hand the API over. 0: every event does, as in the original.",
+        timedelta(seconds=5),
+        "API Manager: a deployment event that repeats an import of this gateway does not hand the API over. It is told "
+        "by the revision in its id or, where the id has none, by a time this near to the import. 0: every event hands "
+        "the API over, as in the original.",
     )
     apim_conflicts: Annotated[Str, one_of("stop", "take-theirs", "overwrite")] = key(
         "stop",

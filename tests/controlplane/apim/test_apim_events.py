@@ -406,3 +406,14 @@ async def test_a_deployment_made_there_after_the_import_is_no_echo(manager):
     assert (await manager.ack())["status"] == "success"
     row = await manager.row(local_id)
     assert (row.origin, row.document["spec"]["operations"][0]["path"]) == ("control_plane", "/theirs")
+
+
+async def test_somebody_elses_revision_is_news_however_soon_it_comes(manager):
+    local_id = await manager.make()
+    now = datetime.now(UTC)
+    manager.plane._echoes.imported(local_id, REVISION, begun=now, ended=now)
+    manager.define(theirs())
+    soon = (now + timedelta(milliseconds=50)).isoformat()
+    manager.peer.event("api.deployed", deployed(of_revision("of-a-person"), soon))
+    assert (await manager.ack())["status"] == "success"
+    assert (await manager.row(local_id)).origin == "control_plane"

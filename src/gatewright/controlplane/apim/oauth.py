@@ -74,7 +74,7 @@ class Tokens:
             self._drop()
 
     async def _fetch(self) -> str | TokenFailed:
-        request = _request(self._config)
+        request = token_request(self._config)
         if request is None:
             return TokenFailed(_UNCONFIGURED, temporary=False, requested=False)
         headers, content = request
@@ -108,7 +108,7 @@ class Tokens:
         self._token, self._until = "", 0.0
 
 
-def _request(config: ApimConfig) -> tuple[dict[str, str], bytes] | None:
+def token_request(config: ApimConfig) -> tuple[dict[str, str], bytes] | None:
     """Headers and form of the flow that the settings choose; None when they name none."""
     headers = {"content-type": "application/x-www-form-urlencoded"}
     with_client = config.has_user and config.has_client and config.password_client

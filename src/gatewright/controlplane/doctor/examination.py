@@ -20,6 +20,7 @@ from gatewright.controlplane.doctor.conversation import (
     well_known_probe,
 )
 from gatewright.controlplane.doctor.findings import STEPS, Diagnosis, Finding, Step, failed, skipped
+from gatewright.controlplane.doctor.oauth import oauth_probe
 from gatewright.controlplane.doctor.reaching import name_probe, tcp_probe
 from gatewright.controlplane.doctor.route import Address, Proxies, address_of, proxies_of
 from gatewright.controlplane.rest import Rest
@@ -80,7 +81,7 @@ class _Examination:
             return
         if configured.state == "ok":
             gateway_id = await self._talk(path, context)
-            self._note(setup.oauth(self._settings, on_prem=bool(path)))
+            self._note(await self._timed(oauth_probe(self._settings, self._config, on_prem=bool(path))))
             self._note(setup.gateway_name(self._settings, on_prem=bool(path), gateway_id=gateway_id))
 
     # -- the way there -------------------------------------------------------------------------------------------------

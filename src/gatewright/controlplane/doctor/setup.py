@@ -56,15 +56,6 @@ def proxy(proxies: Proxies) -> Finding:
     return good("proxy", f"through {used}", **facts)
 
 
-def oauth(settings: Settings, *, on_prem: bool) -> Finding:
-    """Only says that it is not looked at."""
-    if not on_prem:
-        return skipped("oauth", "only an API Manager needs it")
-    if not settings.controller.controlplane.apim_oauth2_client_id:
-        return skipped("oauth", "no client is configured (controller.controlplane.apim_oauth2_client_id)")
-    return skipped("oauth", "a client is configured; this release does not check it")
-
-
 def gateway_name(settings: Settings, *, on_prem: bool, gateway_id: str) -> Finding:
     """Whether an API Manager can know which gateway artifacts come from."""
     name = settings.controller.controlplane.gateway_name or settings.controller.gateway_name

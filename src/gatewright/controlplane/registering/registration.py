@@ -137,7 +137,8 @@ async def _token(calls: Calls, client: Client, scopes: tuple[str, ...]) -> tuple
             "see the OAuth application of that name in the API Manager: it must allow the grant client_credentials",
         )
     register_secret(token)
-    granted = tuple(reply.text("scope").split())
+    # An answer that names no scope grants what was asked for (RFC 6749, 5.1).
+    granted = tuple(reply.text("scope").split()) or scopes
     missing = [scope for scope in scopes if scope not in granted]
     if missing:
         roles = "admin" if scopes == ADMIN_SCOPES else _ROLES
