@@ -28,9 +28,17 @@ STEPS = (
     (r"A second API is made at the gateway, and served", "200"),
     (r"It arrives at the hub", ""),
     (r"The hub undeploys the first API; the second goes on", "404"),
+    (r"A stand-in for an on-premises API Manager is running", ""),
+    (r"Gateway and OAuth client are registered there", ""),
+    (r"A second gateway is up, linked over verified TLS", ""),
+    (r"An API is made at this gateway, and served", "200"),
+    (r"It appears at the API Manager, with a revision", "rev 1"),
+    (r"It is edited at the gateway, and there as well", "rev 2"),
+    (r"The API Manager undeploys it; Envoy stops serving it", "404"),
 )
 STEP = re.compile(
-    r"^(?P<mark>\S+) +(?P<number>\d+)  (?P<text>.+?) {2,}(?P<result>\w*) +(?P<took>[\d.]+ m?s)$", re.MULTILINE
+    r"^(?P<mark>\S+) +(?P<number>\d+)  (?P<text>.+?) {2,}(?P<result>(?:\w+(?: \d)?)?) +(?P<took>[\d.]+ m?s)$",
+    re.MULTILINE,
 )
 
 
@@ -96,7 +104,8 @@ def test_the_command_lines_work_by_hand_until_ctrl_c(environ: dict[str, str], fo
         demo = subprocess.Popen(PROGRAM, env=environ, stdout=output, stderr=subprocess.STDOUT)
     try:
         text = _until(log, "Ctrl-C stops it", demo)
-        variables = {name: _export(text, name) for name in ("D", "HUB", "GATEWAY", "CALL")}
+        names = ("D", "HUB", "GATEWAY", "CALL", "APIM", "APIS", "SITE", "SITE_CALL")
+        variables = {name: _export(text, name) for name in names}
         commands = [line.strip() for line in text.replace("\\\n", "").split("\n") if line.startswith("        curl")]
         assert len(commands) >= len(STEPS)
         answers = {}
@@ -115,7 +124,7 @@ def test_the_command_lines_work_by_hand_until_ctrl_c(environ: dict[str, str], fo
         assert {command for command, status in answers.items() if status >= 400} <= {
             command
             for command in commands
-            if "DELETE" in command or "rest-apis" in command or "pet-store/pet" in command
+            if any(words in command for words in ("DELETE", "rest-apis", "pet-store/pet", "undeploy-revision"))
         }, answers
     finally:
         demo.send_signal(signal.SIGINT)

@@ -4,21 +4,30 @@ import json
 from pathlib import Path
 from typing import Final
 
-from gatewright.demo.ports import HOST, Ports
+from gatewright.demo.ports import HOST, GatewayPorts, Ports
 
 GATEWAY: Final = "demo"
+SITE: Final = "demo-site"
+"""The gateway that belongs to the API Manager, by the name under which it is registered there."""
 USER: Final = "admin"
 BOOKSHOP: Final = "bookshop-v1.0"
 BOOKSHOP_CONTEXT: Final = "/bookshop"
+LIBRARY: Final = "library-v1.0"
+LIBRARY_CONTEXT: Final = "/library"
 
 
-def gateway_toml(ports: Ports, *, token: str, password: str, authority: Path, data_dir: Path) -> str:
-    """Configuration of the gateway, with the keys of the original plus the table `gatewright`."""
+def gateway_toml(
+    ports: GatewayPorts, *, name: str, password: str, authority: Path, data_dir: Path, hub: int = 0, token: str = ""
+) -> str:
+    """Configuration of a gateway, with the keys of the original plus the table `gatewright`.
+
+    `hub`: port of the hub that it belongs to; 0: the environment says to whom it belongs. `authority`: of either.
+    """
     bind = "\n".join(
         f"{name} = {_text(HOST)}" for name in ("management", "admin", "metrics", "xds", "router", "router_admin")
     )
     return f"""\
-# Written by `gatewright demo`. Run it again by hand: gatewright up --config gateway.toml
+# Written by `gatewright demo`. Run it again by hand: gatewright up --config {name}.toml
 
 [controller.server]
 api_port = {ports.management}
@@ -44,9 +53,7 @@ password = {_text(password)}
 roles = ["admin"]
 
 [controller.controlplane]
-host = {_text(f"{HOST}:{ports.hub}")}
-token = {_text(token)}
-reconnect_initial = "200ms"
+{_belongs_to(hub, token)}reconnect_initial = "200ms"
 reconnect_max = "2s"
 
 [router]
@@ -93,8 +100,28 @@ spec:
 """
 
 
+def library_yaml(ports: Ports, *, edited: bool) -> str:
+    """The API that is made at the gateway of the API Manager, and the same with one operation more."""
+    more = "    - {method: GET, path: /pet/1}\n" if edited else ""
+    return f"""\
+apiVersion: gateway.api-platform.wso2.com/v1
+kind: RestApi
+metadata:
+  name: {LIBRARY}
+spec:
+  displayName: Library
+  version: v1.0
+  context: {LIBRARY_CONTEXT}
+  upstream:
+    main:
+      url: http://{HOST}:{ports.backend}
+  operations:
+    - {{method: GET, path: /books}}
+{more}"""
+
+
 def hub_curl(authority: Path, token: str) -> str:
-    """Options for `curl -K`, so that the admin token stands in no command line: authority and token of the hub."""
+    """Options for `curl -K`, so that a token stands in no command line: authority and token of hub or API Manager."""
     return f"""\
 cacert = {_text(authority)}
 header = {_text(f"Authorization: Bearer {token}")}
@@ -111,6 +138,10 @@ user = {_text(f"{USER}:{password}")}
 silent
 show-error
 """
+
+
+def _belongs_to(hub: int, token: str) -> str:
+    return f"host = {_text(f'{HOST}:{hub}')}\ntoken = {_text(token)}\n" if hub else ""
 
 
 def _text(value: object) -> str:

@@ -1,5 +1,6 @@
-"""The processes of the demo: hub, backend, gateway. The same commands that people type."""
+"""The processes of the demo: hub, backend, API Manager, gateways. The same commands that people type."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,10 @@ _LONGEST_FOLDER: Final = 60
 """Bytes. Paths of Unix sockets, which processes make there, are limited to about 100."""
 
 
+class NotRegistered(Exception):
+    """`gatewright apim register` failed; its words."""
+
+
 class Parts:
     """Children by their order of start."""
 
@@ -52,6 +57,35 @@ class Parts:
         """Controller, and router with Envoy."""
         command = (*PROGRAM, "up", "--config", str(self._workspace.path / "gateway.toml"))
         return self._start("gateway", command, _GATEWAY_PATIENCE_S)
+
+    def start_api_manager(self) -> Child:
+        """The stand-in for an on-premises API Manager."""
+        directory = self._workspace.path / "api-manager"
+        options = ("--host", HOST, "--port", str(self._ports.api_manager), "--data-dir", str(directory))
+        command = (*PROGRAM, "hub", "start", "--as", "api-manager", *options)
+        return self._start("api-manager", command, _HUB_PATIENCE_S)
+
+    async def register(self, arguments: Sequence[str], password: str) -> None:
+        """`gatewright apim register` with the password on its standard input. Raises NotRegistered."""
+        process = await asyncio.create_subprocess_exec(
+            *PROGRAM,
+            *arguments,
+            "--password-file",
+            "-",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=self._workspace.path,
+            env=_environment(os.environ),
+        )
+        _, words = await process.communicate(f"{password}\n".encode())
+        if process.returncode:
+            raise NotRegistered(" ".join(words.decode(errors="replace").split())[:500])
+
+    def start_site(self, credentials: str) -> Child:
+        """The gateway of the API Manager, with the environment file that registering has written."""
+        command = ("sh", "-c", f'set -a; . ./{credentials}; exec "$@"', "sh", *PROGRAM, "up", "--config", "site.toml")
+        return self._start("site", command, _GATEWAY_PATIENCE_S)
 
     def check(self) -> None:
         """Raises ChildEnded when one of them does not run any more."""

@@ -16,8 +16,19 @@ class PortTaken(Exception):
     """A port that was asked for is in use, or no port is free. The text says what to do."""
 
 
+class GatewayPorts(msgspec.Struct, frozen=True, kw_only=True):
+    """Ports of one gateway."""
+
+    http: int
+    https: int
+    management: int
+    admin: int
+    xds: int
+    router_admin: int
+
+
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """Ports of everything that listens. 0 stands for "choose one"."""
+    """Ports of everything that listens. 0 stands for "choose one". `site_…`: the gateway of the API Manager."""
 
     http: int = 0
     https: int = 0
@@ -27,6 +38,23 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     router_admin: int = 0
     hub: int = 0
     backend: int = 0
+    api_manager: int = 0
+    site_http: int = 0
+    site_https: int = 0
+    site_management: int = 0
+    site_admin: int = 0
+    site_xds: int = 0
+    site_router_admin: int = 0
+
+    @property
+    def gateway(self) -> GatewayPorts:
+        """The gateway that belongs to the hub."""
+        return GatewayPorts(**{name: getattr(self, name) for name in GatewayPorts.__struct_fields__})
+
+    @property
+    def site(self) -> GatewayPorts:
+        """The gateway that belongs to the API Manager."""
+        return GatewayPorts(**{name: getattr(self, f"site_{name}") for name in GatewayPorts.__struct_fields__})
 
 
 def settled(wanted: Ports) -> Ports:

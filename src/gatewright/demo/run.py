@@ -9,12 +9,14 @@ from typing import Final
 
 import httpx2
 
+from gatewright.demo.asking import NotHeld
 from gatewright.demo.children import ChildEnded, tail
-from gatewright.demo.parts import Parts
+from gatewright.demo.parts import NotRegistered, Parts
 from gatewright.demo.ports import Ports, PortTaken, settled
 from gatewright.demo.screen import Screen
-from gatewright.demo.story import NotHeld, Story
+from gatewright.demo.story import Story
 from gatewright.demo.workspace import Workspace, WorkspaceError, sweep
+from gatewright.hub.apim.client import ApiManagerClientError
 from gatewright.hub.client import HubClientError
 
 __all__ = ["Ports", "run"]
@@ -73,7 +75,7 @@ async def _told(story: Story, stopping: asyncio.Event, screen: Screen) -> int:
         return INTERRUPTED
     try:
         telling.result()
-    except (NotHeld, HubClientError, httpx2.HTTPError) as error:
+    except (NotHeld, NotRegistered, HubClientError, ApiManagerClientError, httpx2.HTTPError) as error:
         _explain(screen, str(error) or type(error).__name__, story)
         return FAILED
     except ChildEnded as error:
@@ -114,8 +116,8 @@ async def _end(story: Story, parts: Parts, screen: Screen) -> None:
 
 
 def _greet(screen: Screen, story: Story, *, keep: bool) -> None:
-    screen.line("Gatewright demo: a control plane, a gateway with Envoy, and a backend,")
-    screen.line("all on this machine. Below each step: the command that repeats it by hand.")
+    screen.line("Gatewright demo: control planes, gateways with Envoy, and a backend, all on")
+    screen.line("this machine. Below each step: the command that repeats it by hand.")
     screen.line("They need these variables in the other terminal:")
     screen.line()
     for name, value in story.variables.items():

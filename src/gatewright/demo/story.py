@@ -1,15 +1,14 @@
-"""What the demo shows, step by step: from the control plane to Envoy, and from the gateway to the control plane."""
+"""What the demo shows with the hub: from the control plane to Envoy, and from the gateway to the control plane."""
 
-import asyncio
 import secrets
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 
 from gatewright.demo import files
+from gatewright.demo.api_manager_story import ApiManagerStory
+from gatewright.demo.asking import CHANGE_S, START_S, Asking, NotHeld
 from gatewright.demo.parts import Parts
 from gatewright.demo.ports import HOST, Ports
 from gatewright.demo.screen import Screen, Step
@@ -23,17 +22,10 @@ PETSTORE_CONTEXT: Final = "/pet-store"
 KEY_NAME: Final = "visitor"
 KEY_HEADER: Final = "API-Key"
 
-_START_S: Final = 30.0
-_CHANGE_S: Final = 15.0
-_PAUSE_S: Final = 0.005
 _RELEASE: Final = "1.2"
 """The release of the original that the gateway presents itself as."""
 _HUB = "curl -K $D/hub.curl"
 _GATEWAY = "curl -K $D/gateway.curl"
-
-
-class NotHeld(Exception):
-    """Something that the demo shows did not happen."""
 
 
 class Story:
@@ -48,9 +40,10 @@ class Story:
         self._key = ""
         self._hub: HubClient | None = None
         self._management = httpx2.AsyncClient(
-            auth=httpx2.BasicAuth(files.USER, self._password), trust_env=False, timeout=_CHANGE_S
+            auth=httpx2.BasicAuth(files.USER, self._password), trust_env=False, timeout=CHANGE_S
         )
-        self._visitor = httpx2.AsyncClient(trust_env=False, timeout=_CHANGE_S, base_url=f"http://{HOST}:{ports.http}")
+        self._asking = Asking(parts, ports.http)
+        self._api_manager_story = ApiManagerStory(workspace, ports, parts, screen)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -60,15 +53,21 @@ class Story:
             "HUB": f"https://{HOST}:{self._ports.hub}/api/hub/v1",
             "GATEWAY": f"http://{HOST}:{self._ports.management}/api/management/v1",
             "CALL": f"http://{HOST}:{self._ports.http}",
+            **self._api_manager_story.variables,
         }
 
     @property
     def logs(self) -> dict[str, Path]:
         """What the processes have written, by name."""
-        return {name: self._workspace.path / f"{name}.log" for name in ("hub", "backend", "gateway")}
+        return {
+            name: self._workspace.path / f"{name}.log" for name in ("hub", "backend", "gateway", "api-manager", "site")
+        }
 
     async def run(self) -> None:
-        """All steps. Raises NotHeld, ChildEnded, HubClientError or httpx2.HTTPError at the first that does not hold."""
+        """All steps. Raises NotHeld, ChildEnded, HubClientError or httpx2.HTTPError at the first that does not hold,
+
+        and what the steps of the API Manager raise.
+        """
         await self._start_hub()
         await self._start_backend()
         await self._register()
@@ -81,11 +80,13 @@ class Story:
         await self._create_at_gateway()
         await self._arrives_at_hub()
         await self._undeploy()
+        await self._api_manager_story.run()
 
     async def close(self) -> None:
         """Close connections."""
         await self._management.aclose()
-        await self._visitor.aclose()
+        await self._asking.close()
+        await self._api_manager_story.close()
         if self._hub is not None:
             await self._hub.aclose()
 
@@ -95,9 +96,9 @@ class Story:
         with self._screen.step("The hub, a control plane, is running") as step:
             self._parts.start_hub()
             data_dir = self._workspace.path / "hub"
-            await self._until((data_dir / ADMIN_TOKEN_FILE).exists, "the hub starts", _START_S)
+            await self._asking.until((data_dir / ADMIN_TOKEN_FILE).exists, "the hub starts", START_S)
             self._hub = HubClient.from_data_dir(data_dir, port=self._ports.hub, host=HOST)
-            await self._until(self._hub_answers, "the hub answers", _START_S)
+            await self._asking.until(self._hub_answers, "the hub answers", START_S)
             token = (data_dir / ADMIN_TOKEN_FILE).read_text(encoding="ascii").strip()
             self._workspace.write("hub.curl", files.hub_curl(data_dir / CA_FILE, token))
             step.lines = [f"{_HUB} $HUB/health"]
@@ -106,7 +107,7 @@ class Story:
         with self._screen.step("A sample backend is running") as step:
             self._parts.start_backend()
             url = f"http://{HOST}:{self._ports.backend}/pet/1"
-            await self._until(lambda: self._answers(url, 200), "the backend answers", _START_S)
+            await self._asking.until(lambda: self._asking.answers(url, 200), "the backend answers", START_S)
             step.lines = [f"curl {url}"]
 
     async def _register(self) -> None:
@@ -116,7 +117,13 @@ class Story:
             issued = await self._client.issue_token(files.GATEWAY)
             data_dir, authority = self._workspace.path / "gateway", self._workspace.path / "hub" / CA_FILE
             configuration = files.gateway_toml(
-                self._ports, token=issued.token, password=self._password, authority=authority, data_dir=data_dir
+                self._ports.gateway,
+                name="gateway",
+                hub=self._ports.hub,
+                token=issued.token,
+                password=self._password,
+                authority=authority,
+                data_dir=data_dir,
             )
             self._workspace.write("gateway.toml", configuration)
             self._workspace.write("gateway.curl", files.gateway_curl(self._password))
@@ -125,8 +132,8 @@ class Story:
     async def _start_gateway(self) -> None:
         with self._screen.step("The gateway with Envoy is up, linked over verified TLS") as step:
             self._parts.start_gateway()
-            await self._until(self._is_serving, "Envoy answers", _START_S)
-            await self._until(self._is_connected, "the gateway connects to the hub", _START_S)
+            await self._asking.until(self._asking.is_serving, "Envoy answers", START_S)
+            await self._asking.until(self._is_connected, "the gateway connects to the hub", START_S)
             step.lines = [f"{_GATEWAY} http://{HOST}:{self._ports.admin}/api/admin/v1/status"]
 
     # -- from the control plane to Envoy ---------------------------------------------------------------------------
@@ -140,7 +147,7 @@ class Story:
             )
             self._workspace.write("petstore.yaml", document)
             deployed = await self._client.deploy(document, [files.GATEWAY])
-            views = await self._client.deployments(artifact=deployed.artifact.id, wait=_START_S)
+            views = await self._client.deployments(artifact=deployed.artifact.id, wait=START_S)
             step.result = views[0].status.lower() if views else "missing"
             if step.result != "deployed":
                 raise NotHeld(f"the gateway answered {step.result}: {views[0].reason if views else ''}")
@@ -197,16 +204,16 @@ class Story:
 
     async def _arrives_at_hub(self) -> None:
         with self._screen.step("It arrives at the hub") as step:
-            await self._until(self._is_at_hub, "the second API arrives at the hub", _CHANGE_S)
+            await self._asking.until(self._is_at_hub, "the second API arrives at the hub", CHANGE_S)
             step.lines = [f'{_HUB} "$HUB/artifacts?origin=gateway_api"']
 
     async def _undeploy(self) -> None:
         with self._screen.step("The hub undeploys the first API; the second goes on") as step:
             await self._client.undeploy(PETSTORE, [files.GATEWAY])
             await self._expect(step, 404, f"{PETSTORE_CONTEXT}/pet/1")
-            other = await self._visitor.get(f"{files.BOOKSHOP_CONTEXT}/books")
-            if other.status_code != 200:
-                raise NotHeld(f"the second API answers {other.status_code} instead of 200")
+            other = await self._asking.status(f"{files.BOOKSHOP_CONTEXT}/books")
+            if other != 200:
+                raise NotHeld(f"the second API answers {other} instead of 200")
             step.lines = [
                 f"{_HUB} -X POST \\",
                 f'     "$HUB/artifacts/{PETSTORE}/undeploy?gateway={files.GATEWAY}"',
@@ -222,28 +229,7 @@ class Story:
         return self._hub
 
     async def _expect(self, step: Step, status: int, path: str, *, key: bool = False) -> None:
-        """Call until the answer is `status`; changes take a moment. NotHeld when that does not come in time."""
-        headers = {KEY_HEADER: self._key} if key else {}
-
-        async def call() -> bool:
-            answer = await self._visitor.get(path, headers=headers)
-            step.result = str(answer.status_code)
-            return answer.status_code == status
-
-        await self._until(call, f"{path} answers {status}", _CHANGE_S)
-
-    async def _until(
-        self, probe: Callable[[], bool] | Callable[[], Awaitable[bool]], what: str, timeout_s: float
-    ) -> None:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            self._parts.check()
-            answer: Any = probe()
-            if (await answer) if isinstance(answer, Awaitable) else answer:
-                return
-            if time.monotonic() > deadline:
-                raise NotHeld(f"waited {timeout_s:.0f} s in vain: {what}")
-            await asyncio.sleep(_PAUSE_S)
+        await self._asking.expect(step, status, path, {KEY_HEADER: self._key} if key else None)
 
     async def _hub_answers(self) -> bool:
         try:
@@ -252,15 +238,6 @@ class Story:
             if error.status:
                 raise
             return False
-
-    async def _answers(self, url: str, status: int) -> bool:
-        try:
-            return (await self._visitor.get(url)).status_code == status
-        except httpx2.TransportError:
-            return False
-
-    async def _is_serving(self) -> bool:
-        return await self._answers("/", 404)
 
     async def _is_connected(self) -> bool:
         return (await self._client.gateway(files.GATEWAY)).connections > 0
