@@ -57,6 +57,11 @@ class Echoes:
         """Whether echoes are told from news at all."""
         return self._window > timedelta(0) and bool(self._gateway_id)
 
+    @property
+    def at_api_manager(self) -> bool:
+        """Whether the control plane is an API Manager."""
+        return bool(self._gateway_id)
+
     def connected(self, gateway_id: str) -> None:
         """The id under which an API Manager knows this gateway; empty: the control plane is none."""
         self._gateway_id = gateway_id

@@ -113,6 +113,11 @@ class Shop:
     def swaggers(self) -> list:
         return self.apim.requests("/swagger", "GET")
 
+    def requests_order(self) -> list[str]:
+        """What was done to APIs, reads left out but for that of the definition."""
+        calls = [request.path.rsplit("/", 1)[-1] for request in self.publisher_calls()]
+        return [call for call in calls if call in {"import", "swagger", "undeploy-revision"}]
+
     def publisher_calls(self) -> list:
         return self.apim.requests("/api/am/publisher")
 

@@ -44,13 +44,16 @@ def restored(received: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, A
     if not isinstance(spec, Mapping) or not isinstance(ours, Mapping):
         return dict(received)
     result: dict[str, Any] = {**spec}
-    if spec.get("policies"):
-        result["policies"] = _with_conditions(spec["policies"], ours.get("policies"))
-    known: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for operation in ours.get("operations") or ():
-        known.setdefault(_place(operation), []).append(operation)
-    if spec.get("operations"):
-        result["operations"] = [_operation(item, known.get(_place(item), [])) for item in spec["operations"]]
+    upstream = _upstream(spec.get("upstream"), ours.get("upstream"))
+    if upstream is not None:
+        result["upstream"] = upstream
+    result |= _policies(spec, ours)
+    operations, known = _mappings(spec.get("operations")), _mappings(ours.get("operations"))
+    places: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for operation in known:
+        places.setdefault(_place(operation), []).append(operation)
+    if operations:
+        result["operations"] = [_operation(item, places.get(_place(item), [])) for item in operations]
     return {**received, "spec": result}
 
 
@@ -75,6 +78,16 @@ def _kept(document: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def _upstream(received: object, own: object) -> dict[str, Any] | None:
+    """Without the sandbox that an import has to invent by naming the main URL twice; None: nothing to change."""
+    if not isinstance(received, Mapping) or not isinstance(own, Mapping) or own.get("sandbox"):
+        return None
+    main, sandbox = received.get("main"), received.get("sandbox")
+    if not isinstance(main, Mapping) or not isinstance(sandbox, Mapping) or main.get("url") != sandbox.get("url"):
+        return None
+    return {name: value for name, value in received.items() if name != "sandbox"}
+
+
 def _conditions(policies: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
     """Conditions by the position of their policy."""
     return {
@@ -85,8 +98,11 @@ def _conditions(policies: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
 
 
 def _place(operation: Mapping[str, Any]) -> tuple[str, str]:
+    match = operation.get("match")
+    if match is not None and not isinstance(match, Mapping):
+        return "", ""
     method, path, _, _ = written_form(operation)
-    return method.upper(), path
+    return str(method).upper(), str(path)
 
 
 def _operation(received: Mapping[str, Any], known: list[Mapping[str, Any]]) -> dict[str, Any]:
@@ -94,9 +110,7 @@ def _operation(received: Mapping[str, Any], known: list[Mapping[str, Any]]) -> d
     if not known:
         return dict(received)
     own = known.pop(0)
-    result: dict[str, Any] = {**received}
-    if received.get("policies"):
-        result["policies"] = _with_conditions(received["policies"], own.get("policies"))
+    result: dict[str, Any] = {**received, **_policies(received, own)}
     if own.get("match") is not None and received.get("match") is None:
         result["match"] = own["match"]
         result.pop("method", None)
@@ -104,12 +118,22 @@ def _operation(received: Mapping[str, Any], known: list[Mapping[str, Any]]) -> d
     return result
 
 
-def _with_conditions(
-    received: Iterable[Mapping[str, Any]], own: Iterable[Mapping[str, Any]] | None
-) -> list[dict[str, Any]]:
+def _policies(received: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The policies of an API or an operation with their conditions, when there are any."""
+    policies = _mappings(received.get("policies"))
+    return {"policies": _with_conditions(policies, _mappings(own.get("policies")))} if policies else {}
+
+
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    """A list of mappings as it is; nothing for whatever else stands there: its reader will refuse it."""
+    fits = isinstance(value, list) and all(isinstance(item, Mapping) for item in value)
+    return list(value) if fits and isinstance(value, list) else []
+
+
+def _with_conditions(received: Iterable[Mapping[str, Any]], own: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The n-th policy of a name and major version has the condition that our n-th of them had."""
     conditions: dict[tuple[str, str], list[Any]] = {}
-    for policy in own or ():
+    for policy in own:
         conditions.setdefault(_identity(policy), []).append(policy.get("executionCondition"))
     result = []
     for policy in received:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from gatewright.controlplane.apim import evidence
+from gatewright.controlplane.apim.kept import restored
 from gatewright.controlplane.apim.publisher import CallFailed, Publisher
 from gatewright.controlplane.echoes import deployment_id
 from gatewright.controlplane.handlers.documents import Unusable, read_document
@@ -28,7 +29,6 @@ class Theirs:
 
     async def take(self, local_id: str, api_id: str) -> str:
         """Why it is impossible, empty when it is done. From then on the API belongs to API Manager."""
-        del local_id  # the id there has been linked with it
         revisions = await self._publisher.revisions(api_id)
         if isinstance(revisions, CallFailed):
             return revisions.message
@@ -42,6 +42,9 @@ class Theirs:
             document = await read_document(definition, ArtifactKind.REST_API)
         except Unusable as problem:
             return str(problem)
+        row = await self._deployments.get_by_id(local_id)
+        if row is not None:
+            document = restored(document, row.document)
         applied = await self._deployments.apply_deploy(
             api_id,
             document,

@@ -8,6 +8,7 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
+from gatewright.controlplane.apim.kept import restored
 from gatewright.controlplane.events import Event, moment
 from gatewright.controlplane.handlers.contract import Outcome, Tools
 from gatewright.controlplane.handlers.lifecycle import (
@@ -16,7 +17,7 @@ from gatewright.controlplane.handlers.lifecycle import (
     REFERENCE_DELAY,
     Lifecycle,
 )
-from gatewright.deployment.results import Refused
+from gatewright.deployment.results import Applied, Refused, Stale
 from gatewright.wire.events import DeploymentEvent
 from gatewright.wire.kinds import ArtifactKind
 
@@ -50,6 +51,16 @@ class RestApis(Lifecycle):
             # The event has overtaken the answer to the import, which tells the id.
             return self._tools.later.run(self._until_linked(event, payload, document, performed_at))
         return await super()._postponed(event, payload, document, performed_at, refused)
+
+    async def _apply(
+        self, event: Event, payload: DeploymentEvent, document: dict[str, Any], performed_at: datetime | None
+    ) -> Applied | Stale | Refused:
+        """With what API Manager has no place for put back into an API that once came from here."""
+        if self._tools.echoes.at_api_manager:
+            row = await self._tools.deployments.resolve(payload.artifact_id)
+            if row is not None and row.cp_artifact_id == payload.artifact_id:
+                document = restored(document, row.document)
+        return await super()._apply(event, payload, document, performed_at)
 
     async def _of_own_import(self, event: Event, payload: DeploymentEvent) -> Outcome | None:
         """What becomes of an event that only an import of ours has set off; None for all others."""
