@@ -11,7 +11,7 @@ import uvloop
 
 from gatewright.cli import hub_connection, output
 from gatewright.cli.exits import Exit, Failure
-from gatewright.hub.apim.config import ApiManagerConfig, read_connects, read_users
+from gatewright.hub.apim.config import DEFAULT_USERS, ApiManagerConfig, read_connects, read_users
 from gatewright.hub.apim.server import ApiManager
 from gatewright.hub.config import HubConfig
 from gatewright.hub.problems import HubStartError
@@ -92,3 +92,5 @@ def _greet_api_manager(manager: ApiManager) -> None:
         )
     ):
         output.note(text)
+    if config.users == DEFAULT_USERS and config.host not in {"127.0.0.1", "::1", "localhost"}:
+        output.note("Whoever reaches it can sign in as admin with the password admin; --users FILE names others.")

@@ -172,7 +172,11 @@ async def test_hostile_archives_change_nothing(site):
     bomb = b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
         f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 10)}]\n".encode() for n in range(9)
     )
+    merging = b"a: &a {k: v}\n" + b"".join(
+        f"{chr(98 + n)}: &{chr(98 + n)}\n  <<: [{','.join(['*' + chr(97 + n)] * 10)}]\n".encode() for n in range(12)
+    )
     hostile = {
+        "merging": archive({**whole, name: merging}),
         "no zip": b"PK\x03\x04 nonsense",
         "empty": b"",
         "leaves": archive({**whole, "../../etc/passwd": b"x"}),

@@ -54,7 +54,7 @@ def read_files(content: bytes) -> ProjectFiles:
 def read_document(content: bytes, name: str) -> Any:  # noqa: ANN401 - any JSON value
     """Decode YAML or JSON. Raises Refusal 400 that names the document."""
     try:
-        tree = yaml.load(content.decode("utf-8-sig"), Loader=_Loader)  # noqa: S506 - a safe loader, without times
+        tree = yaml.load(content.decode("utf-8-sig"), Loader=_Loader)  # noqa: S506 - a safe loader with less in it
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
@@ -65,10 +65,10 @@ def read_document(content: bytes, name: str) -> Any:  # noqa: ANN401 - any JSON 
 
 
 class _Loader(yaml.CSafeLoader):
-    """Times stay texts: they are no JSON, and API Manager does not read them as times either."""
+    """Times stay texts, as for API Manager; `<<` is a name like any other, because merging can grow without end."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as its base class has it
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":merge"))]
         for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
     }
 

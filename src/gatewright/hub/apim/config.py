@@ -43,6 +43,9 @@ class Connect(msgspec.Struct, frozen=True):
         return f"Connect({self.name!r})"
 
 
+DEFAULT_USERS: Final = (User(SUPER_ADMIN, "admin", ("admin",)),)
+
+
 class ApiManagerConfig(HubConfig, frozen=True, kw_only=True):
     """Settings of one stand-in. `users` are made, or given this password and these roles again, at every start."""
 
@@ -51,7 +54,7 @@ class ApiManagerConfig(HubConfig, frozen=True, kw_only=True):
     event_retention: float = 86_400.0
     """Since its delivery an event is kept for so long; an undelivered one for seven times as long."""
 
-    users: tuple[User, ...] = (User(SUPER_ADMIN, "admin", ("admin",)),)
+    users: tuple[User, ...] = DEFAULT_USERS
     connects: tuple[Connect, ...] = ()
     switches: Mapping[str, str] = msgspec.field(default_factory=dict)
     token_lifetime: float = 3600.0
