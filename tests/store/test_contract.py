@@ -31,6 +31,25 @@ async def test_readers_cannot_write(store):
         await store.read(lambda connection: connection.execute(text("DELETE FROM artifacts")))
 
 
+async def test_what_is_urgent_overtakes_what_waits(store):
+    gate = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    done = []
+
+    def blocking(_connection):
+        asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+
+    first = asyncio.create_task(store.write(blocking))
+    await asyncio.sleep(0.05)
+    ordinary = [asyncio.create_task(store.write(lambda _, number=number: done.append(number))) for number in range(3)]
+    await asyncio.sleep(0)
+    urgent = asyncio.create_task(store.write(lambda _: done.append("urgent"), urgent=True))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(first, urgent, *ordinary)
+    assert done == ["urgent", 0, 1, 2]
+
+
 async def test_waiting_writes_share_a_commit_and_fail_alone(store, artifact, handles):
     commits = 0
 

@@ -25,7 +25,9 @@ from gatewright.wire.events import EVENT_TYPES, DeploymentEvent, decode_payload
 from gatewright.wire.failures import Undecodable, WireFault
 
 WORKERS: Final = 8
-URGENT_WORKERS: Final = 4
+URGENT_WORKERS: Final = 64
+"""Each waits for the disk only, and all that wait together share one commit."""
+
 _FALLBACK_WORKERS: Final = 8
 _LONGEST_TYPE: Final = 60
 _MENDED: Final = frozenset({"failed", "mismatch"})

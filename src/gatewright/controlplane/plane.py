@@ -23,7 +23,7 @@ from gatewright.controlplane.dispatch import Dispatcher
 from gatewright.controlplane.drift import DriftCheck, Impossible
 from gatewright.controlplane.drift_report import plain as plain_drift
 from gatewright.controlplane.echoes import Echoes
-from gatewright.controlplane.handlers.contract import Tools
+from gatewright.controlplane.handlers.contract import STORED_AT_ONCE, Tools
 from gatewright.controlplane.handlers.later import Later
 from gatewright.controlplane.handlers.registry import handlers
 from gatewright.controlplane.journal import Entry, Journal
@@ -127,8 +127,17 @@ class ControlPlane:
         self._secrets = PlatformSecrets(self._rest, secrets, _now)
         self._later = Later()
         self._echoes = Echoes(timedelta(seconds=self._config.echo_window))
-        tombstones = Tombstones(_now)
-        tools = Tools(deployments, self._rest, self._acks, tombstones, self._secrets, self._later, self._echoes, _now)
+        tools = Tools(
+            deployments,
+            self._rest,
+            self._acks,
+            Tombstones(_now),
+            self._secrets,
+            self._later,
+            self._echoes,
+            asyncio.Semaphore(STORED_AT_ONCE),
+            _now,
+        )
         self._dispatcher = Dispatcher(
             handlers(tools),
             self._rest,

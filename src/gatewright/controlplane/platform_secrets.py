@@ -57,15 +57,15 @@ class PlatformSecrets:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def fetch_for(self, document: Mapping[str, Any]) -> None:
-        """Fetch what the document refers to and the control plane has not told yet. Failures are logged only."""
+    def unknown(self, document: Mapping[str, Any]) -> list[str]:
+        """The secrets that the document refers to and the control plane has not told yet, to be fetched."""
         if self._secrets is None:
-            return
-        unknown = [handle for handle in sorted(referenced_secrets(document, {})) if self._wanted(handle)]
-        if not unknown:
-            return
-        fetches = [self._fetching(handle) for handle in unknown[:MOST_REFERENCES]]
-        await asyncio.wait(fetches, timeout=PATIENCE)
+            return []
+        return [handle for handle in sorted(referenced_secrets(document, {})) if self._wanted(handle)][:MOST_REFERENCES]
+
+    async def fetch(self, handles: Iterable[str]) -> None:
+        """Fetch these, within `PATIENCE`. Failures are logged only."""
+        await asyncio.wait([self._fetching(handle) for handle in handles], timeout=PATIENCE)
 
     async def refresh(self) -> tuple[Counter[str], list[str]]:
         """All of them with their values the first time, later only those that have changed: counts and errors."""

@@ -151,7 +151,7 @@ class Rest:
             limit=DEFAULT_LIMITS.total,
             repeat=True,
         )
-        return body if isinstance(body, CallFailed) else await _decoded(what, body, read_batch)
+        return body if isinstance(body, CallFailed) else await _decoded(what, body, read_batch, small=0)
 
     async def existing(self, artifact_ids: Sequence[str]) -> frozenset[str] | CallFailed:
         """R9: which of these artifacts the control plane still has."""
@@ -355,9 +355,11 @@ async def _unsuccessful(what: str, response: httpx2.Response) -> CallFailed:
     )
 
 
-async def _decoded(what: str, body: bytes, decode: Callable[[bytes], T | Undecodable]) -> T | CallFailed:
-    """Decode, in a thread when it takes long enough to be felt."""
-    value = decode(body) if len(body) < _SMALL else await asyncio.to_thread(decode, body)
+async def _decoded(
+    what: str, body: bytes, decode: Callable[[bytes], T | Undecodable], *, small: int = _SMALL
+) -> T | CallFailed:
+    """Decode, in a thread when it takes long enough to be felt: from `small` bytes on."""
+    value = decode(body) if len(body) < small else await asyncio.to_thread(decode, body)
     if isinstance(value, Undecodable):
         return CallFailed(what, "CALL_UNREADABLE", f"the answer cannot be used: {value}", temporary=False)
     return value

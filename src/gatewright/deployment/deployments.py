@@ -258,7 +258,7 @@ class Deployments:
         """End a key; an unknown name is fine. Raises NotFound, KeyRefused (neither owner nor admin)."""
         scope = self._scope(correlation_id)
         return await self._write_key(
-            lambda connection: key_writes.revoke(connection, scope, (kind, handle), name, caller)
+            lambda connection: key_writes.revoke(connection, scope, (kind, handle), name, caller), urgent=True
         )
 
     async def list_keys(self, kind: str, handle: str, *, caller: Caller) -> Keys:
@@ -366,7 +366,7 @@ class Deployments:
         scope = self._scope(correlation_id)
         try:
             return await self._store.write(
-                lambda connection: key_writes.apply_revocation(connection, scope, cp_api_id, key_name)
+                lambda connection: key_writes.apply_revocation(connection, scope, cp_api_id, key_name), urgent=True
             )
         except KeyRefused as refusal:
             return KeyIgnored(refusal.reason, refusal.message)
@@ -465,9 +465,9 @@ class Deployments:
             # Only possible when another process writes to the same database.
             raise Conflict("configuration already exists: another write with the same identity came first") from None
 
-    async def _write_key(self, work: Callable[[Connection], _T]) -> _T:
+    async def _write_key(self, work: Callable[[Connection], _T], *, urgent: bool = False) -> _T:
         try:
-            return await self._store.write(work)
+            return await self._store.write(work, urgent=urgent)
         except IntegrityError:
             raise Conflict("configuration already exists: API key value already exists") from None
 

@@ -8,6 +8,7 @@ snapshot, the board.
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -40,6 +41,7 @@ from gatewright.store.rows import CERTIFICATE, CREDENTIAL_KINDS, SUBSCRIPTION_PL
 _GROUP = 32
 _FEED_PAGE = 1000
 _SLICE_S = 0.01
+_STEP_S = 0.03
 _RETRY_S = 30.0
 _RETRY_PAUSE_S = 1.0
 _REMEMBERED_DELETIONS = 1000
@@ -326,19 +328,23 @@ class Rollout:
     # -- artifacts -------------------------------------------------------------------------------------------------
 
     async def _roll_artifacts(self) -> None:
-        batch = dict(list(self._artifacts.items())[:_GROUP])
-        unread = [uuid for uuid in batch if uuid not in self._rows]
+        group = list(itertools.islice(self._artifacts, _GROUP))
+        unread = [uuid for uuid in group if uuid not in self._rows]
         if unread:
             self._rows.update(await self._store.read(lambda connection: self._read_rows(connection, unread)))
-        rows = {uuid: self._rows.pop(uuid) for uuid in batch}
-        for uuid in batch:
-            del self._artifacts[uuid]
+        batch: dict[str, ChangeRow] = {}
+        rows: dict[str, ArtifactRow | None] = {}
+        began = time.perf_counter()
         wanted: dict[str, Api | None] = {}
         failed: dict[str, Rolled] = {}
         idle: dict[str, Rolled] = {}
         pause = _Pause()
-        for uuid, change in batch.items():
-            row = rows.get(uuid)
+        for uuid in group:
+            # The rest has to wait for the next step, because revocations may have come meanwhile.
+            if batch and time.perf_counter() - began > _STEP_S:
+                break
+            change, row = self._artifacts.pop(uuid), self._rows.pop(uuid)
+            batch[uuid], rows[uuid] = change, row
             started = tracing.now()
             api = self._compiled(row) if row is not None else None
             error = api.code or "" if isinstance(api, Rolled) else ""

@@ -100,12 +100,16 @@ class Subscriptions:
     async def update(self, uuid: str, *, status: str | None, correlation_id: str) -> SubscriptionStored:
         """PUT: only the status; None leaves it. Raises SubscriptionNotFound, SubscriptionRefused."""
         scope = self._scope(correlation_id)
-        return await self._store.write(lambda connection: subscription_writes.update(connection, scope, uuid, status))
+        return await self._store.write(
+            lambda connection: subscription_writes.update(connection, scope, uuid, status), urgent=True
+        )
 
     async def delete(self, uuid: str, *, correlation_id: str) -> Change:
         """DELETE. Raises SubscriptionNotFound."""
         scope = self._scope(correlation_id)
-        return await self._store.write(lambda connection: subscription_writes.delete(connection, scope, uuid))
+        return await self._store.write(
+            lambda connection: subscription_writes.delete(connection, scope, uuid), urgent=True
+        )
 
     async def get(self, uuid: str) -> SubscriptionRow | None:
         """The subscription with this UUID."""
@@ -159,13 +163,15 @@ class Subscriptions:
         """`subscription.created`, or with `update` `.updated`."""
         scope = self._scope(correlation_id)
         return await self._apply(
-            lambda connection: subscription_writes.apply(connection, scope, event, is_update=update)
+            lambda connection: subscription_writes.apply(connection, scope, event, is_update=update), urgent=True
         )
 
     async def remove_subscription(self, uuid: str, *, correlation_id: str) -> Removed | RecordIgnored:
         """`subscription.deleted`."""
         scope = self._scope(correlation_id)
-        return await self._apply(lambda connection: subscription_writes.apply_removal(connection, scope, uuid))
+        return await self._apply(
+            lambda connection: subscription_writes.apply_removal(connection, scope, uuid), urgent=True
+        )
 
     async def replace_subscriptions(
         self,
@@ -220,9 +226,9 @@ class Subscriptions:
             # Only possible when another process writes to the same database.
             raise Conflict(taken) from None
 
-    async def _apply(self, work: Callable[[Connection], _T]) -> _T | RecordIgnored:
+    async def _apply(self, work: Callable[[Connection], _T], *, urgent: bool = False) -> _T | RecordIgnored:
         try:
-            return await self._store.write(work)
+            return await self._store.write(work, urgent=urgent)
         except IntegrityError:
             return RecordIgnored("INVALID_FIELD", "another write took the same identity at the same moment")
         except StoreUnavailable as problem:

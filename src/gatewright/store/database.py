@@ -7,6 +7,7 @@ Writes that wait together share one commit: each has a savepoint of its own, all
 
 import asyncio
 import contextlib
+import itertools
 import queue
 import threading
 import time
@@ -37,6 +38,9 @@ _QUEUE_LIMIT = 10_000
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 1.0
 _log = get_logger(__name__)
+
+
+_URGENT, _ORDINARY, _END = range(3)
 
 
 class _Job(Generic[T]):
@@ -75,7 +79,9 @@ class Store:
         self._keys = keys
         self._loop = asyncio.get_running_loop()
         self._listeners: list[asyncio.Event] = []
-        self._queue: queue.Queue[_Job[Any] | None] = queue.Queue(_QUEUE_LIMIT)
+        # What is urgent first, then in the order of arrival; the end of all comes after everything.
+        self._queue: queue.PriorityQueue[tuple[int, int, _Job[Any] | None]] = queue.PriorityQueue(_QUEUE_LIMIT)
+        self._arrivals = itertools.count()
         self._closed = False
         self._down_since = 0.0
         self._hold_listeners: list[asyncio.Event] = []
@@ -84,8 +90,8 @@ class Store:
         self._readers = ThreadPoolExecutor(backend.readers, thread_name_prefix="store-read")
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction; when this returns, it is on disk.
+    async def write(self, work: Callable[[Connection], T], *, urgent: bool = False) -> T:
+        """Run `work` in a transaction; when this returns, it is on disk. `urgent` work overtakes what waits.
 
         `work` runs in another thread, touches nothing but the connection, and may be run again after a failed commit.
         Raises StoreUnavailable (nothing was written), and what `work` raises (nothing was written either). A cancelled
@@ -95,7 +101,7 @@ class Store:
             raise StoreClosed("the store is closed", "The process is shutting down.")
         job = _Job(work)
         try:
-            self._queue.put_nowait(job)
+            self._queue.put_nowait((_URGENT if urgent else _ORDINARY, next(self._arrivals), job))
         except queue.Full:
             raise StoreUnavailable(
                 f"{_QUEUE_LIMIT} writes are waiting for the disk", "Check the disk; try again later."
@@ -180,7 +186,7 @@ class Store:
             migrate(connection)
 
     def _shut_down(self) -> None:
-        self._queue.put(None)
+        self._queue.put((_END, 0, None))
         self._writer.join()
         self._readers.shutdown(wait=True)
         self._dispose()
@@ -238,18 +244,18 @@ class Store:
     def _next_batch(self) -> list[_Job[Any]] | None:
         """What waits now, at most `_LARGEST_BATCH`; None at the end."""
         batch: list[_Job[Any]] = []
-        job = self._queue.get()
+        _, _, job = self._queue.get()
         while job is not None:
             if job.future.set_running_or_notify_cancel():
                 batch.append(job)
             if len(batch) >= _LARGEST_BATCH:
                 return batch
             try:
-                job = self._queue.get_nowait()
+                _, _, job = self._queue.get_nowait()
             except queue.Empty:
                 return batch
         if batch:
-            self._queue.put(None)
+            self._queue.put((_END, 0, None))
             return batch
         return None
 

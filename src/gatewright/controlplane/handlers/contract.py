@@ -1,7 +1,8 @@
 """What a handler is, and what it may use."""
 
+import asyncio
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -43,8 +44,15 @@ class Handler(Protocol):
         ...
 
 
+STORED_AT_ONCE: Final = 32
+"""Enough to share a commit; few enough that reading them keeps the event loop from others for some ms only."""
+
+
 class Tools(msgspec.Struct, frozen=True):
-    """What handlers work with. `now` is the event loop's clock in seconds."""
+    """What handlers work with. `now` is the event loop's clock in seconds.
+
+    `turns` bounds how many documents are read, checked and stored at the same time; nobody waits for the network in it.
+    """
 
     deployments: Deployments
     rest: Rest
@@ -53,4 +61,5 @@ class Tools(msgspec.Struct, frozen=True):
     secrets: PlatformSecrets
     later: Later
     echoes: Echoes
+    turns: asyncio.Semaphore
     now: Callable[[], float]

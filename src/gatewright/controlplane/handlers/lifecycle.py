@@ -79,15 +79,20 @@ class Lifecycle:
                     return Outcome("stale")
                 self._failed(event, payload, str(answer))
                 return Outcome("failed", str(answer))
-            document = await read_document(answer, self._kind)
+            async with self._tools.turns:
+                document = await read_document(answer, self._kind)
+                secrets = self._tools.secrets.unknown(document)
+                if not secrets:
+                    return await self._store(event, payload, document, performed_at)
         except (Unusable, OverflowError) as problem:
             return self._failed(event, payload, str(problem))
-        return await self._store(event, payload, document, performed_at)
+        await self._tools.secrets.fetch(secrets)
+        async with self._tools.turns:
+            return await self._store(event, payload, document, performed_at)
 
     async def _store(
         self, event: Event, payload: DeploymentEvent, document: dict[str, Any], performed_at: datetime | None
     ) -> Outcome:
-        await self._tools.secrets.fetch_for(document)
         result = await self._apply(event, payload, document, performed_at)
         if isinstance(result, Refused) and await self._postponed(event, payload, document, performed_at, result):
             return Outcome("postponed", result.message)

@@ -9,7 +9,8 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, TypeVar
+from datetime import datetime
+from typing import Any, Final, TypeVar
 
 from gatewright.controlplane.config import LinkConfig
 from gatewright.controlplane.events import moment
@@ -141,14 +142,23 @@ class _Run:
             self.counts["missing"] += 1
             return
         try:
-            document = await read_document(body, kind)
             performed_at = moment(row.deployed_at)
+            async with self._tools.turns:
+                document = await read_document(body, kind)
+                secrets = self._tools.secrets.unknown(document)
+                if not secrets:
+                    await self._apply(row, document, performed_at)
+                    return
         except (Unusable, OverflowError) as problem:
             self._refused(row, str(problem))
             return
+        await self._tools.secrets.fetch(secrets)
+        async with self._tools.turns:
+            await self._apply(row, document, performed_at)
+
+    async def _apply(self, row: DeploymentRow, document: dict[str, Any], performed_at: datetime | None) -> None:
         if self._tools.tombstones.since(row.artifact_id, self._circumstances.started):
             return
-        await self._tools.secrets.fetch_for(document)
         result = await self._tools.deployments.apply_deploy(
             row.artifact_id,
             document,
