@@ -45,6 +45,11 @@ class Caller:
             self.close()
             return 0
 
+    @property
+    def local_port(self) -> int:
+        """This end of the connection; 0 when there is none."""
+        return 0 if self._socket is None else int(self._socket.getsockname()[1])
+
     def close(self) -> None:
         """Close the connection."""
         if self._socket is not None:

@@ -28,8 +28,13 @@ class GatewayPorts(msgspec.Struct, frozen=True):
     router_admin: int
 
 
-def gateway_toml(ports: GatewayPorts, *, data_dir: Path, password: str, link: Link | None = None) -> str:
-    """One worker of Envoy, no access log, no HTTPS listener; everything else as it is by default."""
+def gateway_toml(
+    ports: GatewayPorts, *, data_dir: Path, password: str, link: Link | None = None, controller_xds: int | None = None
+) -> str:
+    """One worker of Envoy, no access log, no HTTPS listener; everything else as it is by default.
+
+    `controller_xds`: the port of the controller that a router of its own belongs to.
+    """
     bind = "\n".join(
         f"{name} = {_text(HOST)}" for name in ("management", "admin", "metrics", "xds", "router", "router_admin")
     )
@@ -79,7 +84,7 @@ drain_time_seconds = 1
 
 [gatewright.bind]
 {bind}
-{_link(link)}"""
+{_link(link)}{_remote(controller_xds)}"""
 
 
 def _link(link: Link | None) -> str:
@@ -94,6 +99,16 @@ reconnect_max = "2s"
 
 [gatewright.controlplane]
 ca_file = {_text(link.authority)}
+"""
+
+
+def _remote(xds_port: int | None) -> str:
+    if xds_port is None:
+        return ""
+    return f"""
+[gatewright.remote_controller]
+host = {_text(HOST)}
+xds_port = {xds_port}
 """
 
 

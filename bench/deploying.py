@@ -7,9 +7,10 @@ from contextlib import ExitStack, closing
 
 from bench import documents
 from bench.caller import Caller
-from bench.hub_call import DeployCall
+from bench.hub_call import HubCall
+from bench.plan import Plan
 from bench.rows import Row, row
-from bench.site import Plan, Site
+from bench.site import Site
 
 P50_MS, P99_MS = 25.0, 70.0
 _PATIENCE_S = 15.0
@@ -25,7 +26,7 @@ async def measure(site: Site, plan: Plan) -> list[Row]:
         callers = {
             name: stack.enter_context(closing(Caller(gateway.ports.http))) for name, gateway in site.gateways.items()
         }
-        await _repeat(site, plan, callers, times, stack.enter_context(closing(site.deploy_call())))
+        await _repeat(site, plan, callers, times, stack.enter_context(closing(site.hub_call())))
     rows: list[Row] = []
     for name, taken_s in times.items():
         size = site.sizes[name]
@@ -36,7 +37,7 @@ async def measure(site: Site, plan: Plan) -> list[Row]:
 
 
 async def _repeat(
-    site: Site, plan: Plan, callers: Mapping[str, Caller], times: Mapping[str, list[float]], call: DeployCall
+    site: Site, plan: Plan, callers: Mapping[str, Caller], times: Mapping[str, list[float]], call: HubCall
 ) -> None:
     for number in range(plan.deploys + _WARM_UP):
         for name, caller in callers.items():
@@ -45,14 +46,14 @@ async def _repeat(
                 times[name].append(taken)
 
 
-async def _deploy(site: Site, gateway: str, caller: Caller, call: DeployCall, number: int) -> float:
+async def _deploy(site: Site, gateway: str, caller: Caller, call: HubCall, number: int) -> float:
     """One deployment; seconds until it served. It is deleted again."""
     name = f"new-{gateway}-{number}"
     document = documents.rest_api(name, site.upstream(number + 2))
     await caller.until(404, documents.path(name))
     async with asyncio.TaskGroup() as tasks:
         seen = tasks.create_task(caller.until(200, documents.path(name), timeout_s=_PATIENCE_S))
-        began = tasks.create_task(call(document, gateway))
+        began = tasks.create_task(call.deploy(document, gateway))
     await site.hub.deployments(artifact=name, gateway=gateway, wait=_PATIENCE_S)
     await site.hub.delete_artifact(name)
     await caller.until(404, documents.path(name), timeout_s=_PATIENCE_S)

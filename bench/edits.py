@@ -3,8 +3,9 @@
 import asyncio
 
 from bench import documents
+from bench.plan import Plan
 from bench.rows import Row, row
-from bench.site import Plan, Site
+from bench.site import Site
 from bench.slices import load
 
 EDITED = "edited"

@@ -1,12 +1,12 @@
 """A gateway under measurement: `gatewright up` with its own data, and its management API."""
 
-import asyncio
 import secrets
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -18,7 +18,6 @@ from bench.ports import HOST, free_port
 from gatewright.demo.children import Child
 
 PROGRAM = (sys.executable, "-m", "gatewright.cli.main")
-FILLERS = 8
 _PATIENCE_S = 60.0
 _STOP_S = 20.0
 
@@ -30,9 +29,13 @@ class Refused(Exception):
 class Gateway:
     """One gateway. It can be stopped and started again with what it has stored."""
 
-    def __init__(self, name: str, folder: Path, children: Children, link: Link | None = None) -> None:
+    def __init__(
+        self, name: str, folder: Path, children: Children, link: Link | None = None, *, of: "Gateway | None" = None
+    ) -> None:
+        """`of`: this is a further router of that gateway, and shares its port for requests, whatever `ports` says."""
         self.name = name
         self.ports = GatewayPorts(**{port: free_port() for port in GatewayPorts.__struct_fields__})
+        self._of = of
         self.data_dir = folder / name
         self._folder = folder
         self._children = children
@@ -45,7 +48,14 @@ class Gateway:
         """Write the configuration file that the next start reads."""
         self._configuration.touch(mode=0o600)
         self._configuration.write_text(
-            gateway_toml(self.ports, data_dir=self.data_dir, password=self._password, link=link), encoding="utf-8"
+            gateway_toml(
+                self.ports,
+                data_dir=self.data_dir,
+                password=self._password,
+                link=link,
+                controller_xds=self._of.ports.xds if self._of is not None else None,
+            ),
+            encoding="utf-8",
         )
 
     @property
@@ -65,7 +75,8 @@ class Gateway:
 
     def start(self) -> None:
         """Start the process; returns at once."""
-        self._child = self._children.start(self.name, (*PROGRAM, "up", "--config", str(self._configuration)), _STOP_S)
+        role = "up" if self._of is None else "router"
+        self._child = self._children.start(self.name, (*PROGRAM, role, "--config", str(self._configuration)), _STOP_S)
 
     async def serving(self) -> None:
         """Wait until Envoy answers anything."""
@@ -83,12 +94,42 @@ class Gateway:
         shutil.rmtree(self.data_dir / "snapshots", ignore_errors=True)
 
     @asynccontextmanager
+    async def administration(self) -> AsyncIterator["Administration"]:
+        """A client of its admin API."""
+        base = f"http://{HOST}:{self.ports.admin}/api/admin/v1"
+        auth = httpx2.BasicAuth(USER, self._password)
+        async with httpx2.AsyncClient(base_url=base, auth=auth, trust_env=False, timeout=_PATIENCE_S) as client:
+            yield Administration(client)
+
+    @asynccontextmanager
     async def management(self) -> AsyncIterator["Management"]:
         """A client of its management API."""
         base = f"http://{HOST}:{self.ports.management}/api/management/v1"
         auth = httpx2.BasicAuth(USER, self._password)
         async with httpx2.AsyncClient(base_url=base, auth=auth, trust_env=False, timeout=_PATIENCE_S) as client:
             yield Management(client)
+
+
+class Administration:
+    """What the benchmark asks of the admin API. Everything raises Refused."""
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self._client = client
+
+    async def status(self) -> dict[str, Any]:
+        """All that the gateway says of itself."""
+        return _good(await self._client.get("/status"))
+
+    async def sync(self) -> dict[str, Any]:
+        """Reconcile with the control plane; what was done."""
+        return _good(await self._client.post("/sync"))
+
+
+def _good(answer: httpx2.Response) -> dict[str, Any]:
+    if answer.status_code != 200:
+        raise Refused(f"{answer.request.url.path}: {answer.status_code} {answer.text[:200]}")
+    content: dict[str, Any] = answer.json()
+    return content
 
 
 class Management:
@@ -122,18 +163,6 @@ class Management:
         state = answer.json().get("state") if answer.status_code == 200 else answer.status_code
         if state != "served":
             raise Refused(f"a change is not served: {state}")
-
-    async def fill(self, documents: Iterable[bytes]) -> None:
-        """Deploy many, several at a time; returns when they are stored."""
-        waiting = iter(documents)
-
-        async def work() -> None:
-            for document in waiting:
-                await self.create(document)
-
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(FILLERS):
-                tasks.create_task(work())
 
     async def _write(self, method: str, path: str, document: bytes | None) -> str:
         headers = {"content-type": "application/json"} if document is not None else {}

@@ -1,4 +1,4 @@
-"""The deploy call to the hub on a kept-alive connection, with a client that costs as little as possible itself.
+"""Calls to the hub on a kept-alive connection, with a client that costs as little as possible itself.
 
 Blocking, and run in a thread, like the poller.
 """
@@ -15,11 +15,11 @@ from gatewright.hub.client import ADMIN_TOKEN_FILE, BASE, CA_FILE
 _TIMEOUT_S = 30.0
 
 
-class NotDeployed(Exception):
-    """The hub did not take a document."""
+class NotDone(Exception):
+    """The hub did not do what was asked of it."""
 
 
-class DeployCall:
+class HubCall:
     """One connection to a hub. `close` it."""
 
     def __init__(self, data_dir: Path, port: int) -> None:
@@ -28,19 +28,23 @@ class DeployCall:
         self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         self._connection = http.client.HTTPSConnection(HOST, port, timeout=_TIMEOUT_S, context=context)
 
-    async def __call__(self, document: bytes, gateway: str) -> float:
-        """Deploy; when the call began, as `time.perf_counter`. Raises NotDeployed, OSError."""
-        return await asyncio.to_thread(self._deploy, document, gateway)
+    async def deploy(self, document: bytes, gateway: str) -> float:
+        """Deploy; when the call began, as `time.perf_counter`. Raises NotDone, OSError."""
+        return await asyncio.to_thread(self._call, "POST", f"/artifacts?gateway={gateway}", document)
+
+    async def revoke(self, api: str, key: str) -> float:
+        """End a key by its name; the same."""
+        return await asyncio.to_thread(self._call, "DELETE", f"/artifacts/{api}/api-keys/{key}", None)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def _deploy(self, document: bytes, gateway: str) -> float:
+    def _call(self, method: str, path: str, body: bytes | None) -> float:
         began = time.perf_counter()
-        self._connection.request("POST", f"{BASE}/artifacts?gateway={gateway}", document, self._headers)
+        self._connection.request(method, BASE + path, body, self._headers)
         answer = self._connection.getresponse()
         text = answer.read()
-        if answer.status != http.client.CREATED:
-            raise NotDeployed(f"the hub answers {answer.status} to a deployment: {text[:200]!r}")
+        if answer.status not in {http.client.CREATED, http.client.NO_CONTENT}:
+            raise NotDone(f"the hub answers {answer.status} to {method} {path}: {text[:200]!r}")
         return began

@@ -1,6 +1,7 @@
 """What the kernel says of a process: resident memory in bytes, CPU time in seconds. Linux only, like the gateway."""
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
@@ -30,6 +31,18 @@ def child_called(parent: int, name: str) -> int | None:
         if int(tail.split()[1]) == parent and head.partition("(")[2] == name:
             return int(status.parent.name)
     return None
+
+
+def holds(pid: int, peer_port: int) -> bool:
+    """Whether a process has the other end of an IPv4 connection from that port."""
+    wanted = f":{peer_port:04X}"
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    inodes = {f"socket:[{fields[9]}]" for fields in map(str.split, lines) if fields[2].endswith(wanted)}
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if str(descriptor.readlink()) in inodes:
+                return True
+    return False
 
 
 async def settled(pid: int, *, quiet_s: float = 1.5, timeout_s: float = 15.0, share: float = 0.002) -> int:

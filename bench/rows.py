@@ -50,6 +50,20 @@ def table(rows: Iterable[Row]) -> Table:
     return drawn
 
 
+def markdown(rows: Iterable[Row]) -> str:
+    """The table of the documentation."""
+    lines = ["| Row | Value | Unit | Target | Met |", "|---|---|---|---|---|"]
+    for one in rows:
+        met = "" if one.target is None else "yes" if one.ok else "**no**"
+        lines.append(f"| {one.name} | {one.value:g} | {one.unit} | {one.target or ''} | {met} |")
+    return "\n".join(lines)
+
+
+def read(path: Path) -> list[Row]:
+    """What an earlier run has written. Raises OSError, msgspec.MsgspecError."""
+    return msgspec.json.decode(path.read_bytes(), type=list[Row])
+
+
 def _mark(one: Row) -> str:
     if one.target is None:
         return ""

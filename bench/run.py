@@ -4,31 +4,33 @@ import asyncio
 import contextlib
 import signal
 import tempfile
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from bench import deploying, edits, starting, throughput
 from bench.caller import NotAnswered
 from bench.children import Children
 from bench.gateway import Refused
-from bench.hub_call import NotDeployed
+from bench.hub_call import NotDone
+from bench.plan import Plan
 from bench.rows import Report, table, write
-from bench.site import Plan, Site
+from bench.sections import SECTIONS, Section
+from bench.site import Site
 from bench.slices import LoadFailed
 from gatewright.demo.children import ChildEnded
 from gatewright.hub.client import HubClientError
 
 MEASURED, FAILED, INTERRUPTED = 0, 1, 130
-PROBLEMS = (NotAnswered, NotDeployed, Refused, LoadFailed, ChildEnded, HubClientError, OSError)
+PROBLEMS = (NotAnswered, NotDone, Refused, LoadFailed, ChildEnded, HubClientError, OSError)
 _LOOK_S = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def run(plan: Plan, output: Path, console: Console) -> int:
-    """Measure everything; the exit status. A missed target is a finding and no failure."""
-    task = asyncio.ensure_future(_run(plan, output, console))
+async def run(plan: Plan, only: Sequence[str], output: Path, console: Console) -> int:
+    """Measure, everything or `only` some sections; the exit status. A missed target is a finding and no failure."""
+    sections = [section for section in SECTIONS if not only or section.name in only]
+    task = asyncio.ensure_future(_run(plan, sections, output, console))
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, task.cancel)
@@ -52,13 +54,15 @@ def _explain(problems: Iterable[Exception], console: Console) -> None:
         console.print("This could not be measured:", problem, highlight=False, markup=False)
 
 
-async def _run(plan: Plan, output: Path, console: Console) -> int:
+async def _run(plan: Plan, sections: Sequence[Section], output: Path, console: Console) -> int:
     report = Report(console)
     with tempfile.TemporaryDirectory(prefix="gatewright-bench-") as folder:
         children = Children(Path(folder))
-        site = Site(Path(folder), children, many=plan.many, upstreams=plan.deploys + 20)
+        needed = {name for section in sections for name in section.gateways}
+        sizes = {name: size for name, size in plan.sizes.items() if name in needed}
+        site = Site(Path(folder), children, sizes=sizes, upstreams=plan.deploys + 20)
         try:
-            await _watched(children, _measure(site, plan, report))
+            await _watched(children, _measure(site, plan, sections, report))
         except BaseException:
             _last_words(Path(folder), console)
             raise
@@ -89,22 +93,15 @@ async def _watched(children: Children, work: Coroutine[None, None, None]) -> Non
             await task
 
 
-async def _measure(site: Site, plan: Plan, report: Report) -> None:
+async def _measure(site: Site, plan: Plan, sections: Sequence[Section], report: Report) -> None:
     report.say("Starting backend, plain Envoy and hub")
     await site.start()
     for name, size in site.sizes.items():
         report.say(f"A gateway gets its {size} APIs from the hub")
         await site.fill(name)
-    report.say("Start from the database, memory")
-    report.add(*await starting.measure(site, plan))
-    async with site.gateways["few"].management() as management:
-        site.key = await management.create_key(site.protected("few"))
-    report.say("Throughput")
-    report.add(*await throughput.measure(site, plan))
-    report.say("Deployments from the hub")
-    report.add(*await deploying.measure(site, plan))
-    report.say("Edits under load")
-    report.add(*await edits.measure(site, plan))
+    for section in sections:
+        report.say(section.title)
+        report.add(*await section.measure(site, plan))
 
 
 def _last_words(folder: Path, console: Console) -> None:

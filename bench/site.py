@@ -1,14 +1,12 @@
-"""Everything that runs during a benchmark: backend, hub, plain Envoy, a gateway with few APIs and one with many."""
+"""Everything that runs during a benchmark: backend, hub, plain Envoy, gateways with more and more APIs."""
 
 import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from bench import documents, plain
 from bench.backend import addresses
@@ -16,14 +14,13 @@ from bench.caller import Caller, NotAnswered
 from bench.children import Children
 from bench.configuration import Link
 from bench.gateway import PROGRAM, Gateway
-from bench.hub_call import DeployCall
+from bench.hub_call import HubCall
 from bench.ports import HOST, free_port
 from bench.slices import Target
 from gatewright.demo.children import Child
 from gatewright.hub.client import CA_FILE, HubClient, HubClientError
 from gatewright.router.binary import locate
 
-FEW, MANY = 10, 2000
 PLAIN = {"plain": plain.same_api, "shortest": plain.one_prefix}
 _START_S = 60.0
 _FILL_S = 180.0
@@ -33,11 +30,12 @@ _AT_ONCE = 8
 class Site:
     """The processes of one run, all in `folder`."""
 
-    def __init__(self, folder: Path, children: Children, *, many: int, upstreams: int) -> None:
-        """`many`: APIs of the large gateway. `upstreams`: addresses on which the backend answers."""
+    def __init__(self, folder: Path, children: Children, *, sizes: Mapping[str, int], upstreams: int) -> None:
+        """`sizes`: APIs by gateway. `upstreams`: addresses on which the backend answers."""
         self.folder = folder
         self.children = children
-        self.sizes = {"few": FEW, "many": many}
+        self.sizes = dict(sizes)
+        self.first_sync: dict[str, float] = {}
         self.gateways: dict[str, Gateway] = {}
         self.key = ""
         self._addresses = addresses(upstreams)
@@ -47,17 +45,25 @@ class Site:
         self._hub_port = 0
 
     async def start(self) -> None:
-        """Backend, hub, plain Envoy; the gateways are registered but do not run yet."""
+        """Backend, hub, beside a small gateway the plain Envoys; the gateways are registered but do not run yet."""
         self._backend_port = await self._start_backend()
-        for name, configuration in PLAIN.items():
+        for name, configuration in PLAIN.items() if "few" in self.sizes else ():
             self._plain[name] = await self._start_plain(name, configuration)
         await self._start_hub()
         for name in self.sizes:
-            await self.hub.register(name)
-            token = (await self.hub.issue_token(name)).token
-            authority = self.folder / "hub" / CA_FILE
-            link = Link(host=f"{HOST}:{self._hub_port}", token=token, authority=authority)
-            self.gateways[name] = Gateway(name, self.folder, self.children, link)
+            self.gateways[name] = Gateway(name, self.folder, self.children, await self.register(name))
+        await self._give()
+
+    async def register(self, name: str, *, port: int = 0) -> Link:
+        """A gateway at the hub; what it needs to connect, at another port than the hub's when one is given."""
+        await self.hub.register(name)
+        token = (await self.hub.issue_token(name)).token
+        return Link(f"{HOST}:{port or self._hub_port}", token=token, authority=self.folder / "hub" / CA_FILE)
+
+    async def start_delay(self, gateway: str, round_trip_ms: float) -> tuple[Child, int]:
+        """A longer way to the hub for one gateway, and the port at its beginning."""
+        options = ("--to", str(self._hub_port), "--round-trip-ms", str(round_trip_ms))
+        return await self._start_telling(f"delay-{gateway}", "bench.delaying", *options)
 
     async def close(self) -> None:
         """Close connections; the processes are ended by their `children`."""
@@ -71,9 +77,9 @@ class Site:
             raise NotAnswered("the hub does not run")
         return self._hub
 
-    def deploy_call(self) -> DeployCall:
-        """A connection for deployments that are measured; to be closed."""
-        return DeployCall(self.folder / "hub", self._hub_port)
+    def hub_call(self) -> HubCall:
+        """A connection for calls that are measured; to be closed."""
+        return HubCall(self.folder / "hub", self._hub_port)
 
     def upstream(self, number: int = 0) -> str:
         """URL of the backend; another address for every number."""
@@ -87,26 +93,38 @@ class Site:
         """Name of the API that asks for a key."""
         return _name(self.sizes[gateway] - 2)
 
-    def documents(self, gateway: str) -> list[bytes]:
-        """All APIs of a gateway, each with an upstream of its own; only the last two are answered by the backend."""
-        size = self.sizes[gateway]
-        silent = [documents.rest_api(_name(n), documents.silent_upstream(n)) for n in range(size - 2)]
-        protected = documents.rest_api(self.protected(gateway), self.upstream(1), protected=True)
-        return [*silent, protected, documents.rest_api(self.last(gateway), self.upstream())]
-
     async def fill(self, gateway: str) -> None:
-        """Start a gateway that the hub has given all its APIs, and wait until the last one serves."""
-        waiting = iter(self.documents(gateway))
+        """Start a gateway that the hub has given all its APIs; the seconds until the last one serves are noted."""
+        began = asyncio.get_running_loop().time()
+        self.gateways[gateway].start()
+        await self.until_last_serves(gateway, timeout_s=_FILL_S)
+        self.first_sync[gateway] = asyncio.get_running_loop().time() - began
+
+    async def _give(self) -> None:
+        """All APIs to the hub, each with an upstream of its own; the backend answers the last two of a gateway."""
+        await self.at_once(
+            self.hub.deploy(
+                documents.rest_api(_name(number), documents.silent_upstream(number)),
+                [name for name, size in self.sizes.items() if number < size - 2],
+            )
+            for number in range(max(self.sizes.values(), default=0) - 2)
+        )
+        for name in self.sizes:
+            protected = documents.rest_api(self.protected(name), self.upstream(1), protected=True)
+            for document in (protected, documents.rest_api(self.last(name), self.upstream())):
+                await self.hub.deploy(document, [name])
+
+    async def at_once(self, calls: Iterable[Awaitable[object]]) -> None:
+        """Do all of these, several at a time."""
+        waiting = iter(calls)
 
         async def work() -> None:
-            for document in waiting:
-                await self.hub.deploy(document, [gateway])
+            for call in waiting:
+                await call
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(_AT_ONCE):
                 tasks.create_task(work())
-        self.gateways[gateway].start()
-        await self.until_last_serves(gateway, timeout_s=_FILL_S)
 
     async def until_last_serves(self, gateway: str, *, timeout_s: float = _START_S) -> None:
         """Raises NotAnswered."""
@@ -125,16 +143,19 @@ class Site:
         return Target(port, documents.path(self.last("few")), child.pid)
 
     async def _start_backend(self) -> int:
-        child = self.children.start(
-            "backend", (sys.executable, "-m", "bench.backend", "--addresses", str(len(self._addresses)))
-        )
+        _, port = await self._start_telling("backend", "bench.backend", "--addresses", str(len(self._addresses)))
+        return port
+
+    async def _start_telling(self, name: str, module: str, *options: str) -> tuple[Child, int]:
+        """A program of ours that prints its port."""
+        child = self.children.start(name, (sys.executable, "-m", module, *options))
         deadline = asyncio.get_running_loop().time() + _START_S
         while not (told := " ".join(child.tail(1))).isdigit():
             child.check()
             if asyncio.get_running_loop().time() > deadline:
-                raise NotAnswered(f"the backend does not start: {told}")
+                raise NotAnswered(f"the {name} does not start: {told}")
             await asyncio.sleep(0.02)
-        return int(told)
+        return child, int(told)
 
     async def _start_plain(
         self, name: str, configuration: Callable[[int, int, str], dict[str, Any]]
@@ -164,22 +185,6 @@ class Site:
                 await asyncio.sleep(0.05)
             else:
                 self._hub, self._hub_port = hub, port
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """How much is measured. Times in seconds."""
-
-    rounds: int
-    slice_s: float
-    deploys: int
-    starts: int
-    edits: int = 200
-    connections: int = 16
-    many: int = MANY
-
-
-FULL = Plan(rounds=15, slice_s=2.0, deploys=300, starts=5)
-QUICK = Plan(rounds=8, slice_s=0.5, deploys=60, starts=1)
 
 
 def _name(number: int) -> str:

@@ -6,8 +6,9 @@ from statistics import median
 import msgspec
 
 from bench.measuring import cpu, settled
+from bench.plan import FEW, Plan
 from bench.rows import Row, row
-from bench.site import FEW, Plan, Site
+from bench.site import Site
 
 START_S, CONTROLLER_KB, ENVOY_KB = 8.0, 40.0, 90.0
 

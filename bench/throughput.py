@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from bench.plan import Plan
 from bench.rows import Row, row
-from bench.site import Plan, Site
+from bench.site import Site
 from bench.slices import LoadFailed, Slice, cpu_ratio, interleaved, ratio
 
 BARE, WITH_KEY, LAST_OF_MANY = 0.95, 0.7, 0.9
@@ -12,6 +13,8 @@ BARE, WITH_KEY, LAST_OF_MANY = 0.95, 0.7, 0.9
 
 async def measure(site: Site, plan: Plan) -> list[Row]:
     """Five take turns: two plain Envoys, the last API of ten, the protected one of ten, the last one of many."""
+    async with site.gateways["few"].management() as management:
+        site.key = await management.create_key(site.protected("few"))
     targets = {
         "plain": site.plain_target("plain"),
         "shortest": site.plain_target("shortest"),

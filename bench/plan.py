@@ -1,0 +1,47 @@
+"""How much is measured. Pure."""
+
+import msgspec
+
+FEW = 10
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Counts, and times in seconds. `thousand`, `many`, `most`: APIs of the larger gateways; the smallest has `FEW`."""
+
+    thousand: int = 1_000
+    many: int = 2_000
+    most: int = 5_000
+    rounds: int = 15
+    slice_s: float = 2.0
+    deploys: int = 200
+    starts: int = 5
+    edits: int = 200
+    connections: int = 16
+    reconciles: int = 5
+    burst: int = 1_000
+    revocations: int = 150
+    warm_up_events: int = 3_000
+    events: int = 10_000
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """APIs by gateway, the smallest first."""
+        return {"few": FEW, "thousand": self.thousand, "many": self.many, "most": self.most}
+
+
+FULL = Plan()
+QUICK = Plan(
+    thousand=150,
+    many=500,
+    most=1_000,
+    rounds=8,
+    slice_s=0.5,
+    deploys=25,
+    starts=1,
+    edits=100,
+    reconciles=3,
+    burst=150,
+    revocations=20,
+    warm_up_events=500,
+    events=1_000,
+)
