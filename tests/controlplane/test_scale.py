@@ -59,12 +59,24 @@ async def peer(site, hostile, hostile_settings, platform):
     async with site.linked(hostile_settings()) as plane:
         peer = await hostile.peer()
         await until(lambda: plane.status().last_reconcile)
+        pings = asyncio.create_task(_ping(peer))
         yield peer
+        pings.cancel()
         assert plane.status().reconnects == 0
 
 
+async def _ping(peer) -> None:
+    while True:
+        peer.frame(0x9, b"there")
+        await asyncio.sleep(5)
+
+
+def _hash(api: str, name: str) -> str:
+    return hashlib.sha256(f"{api}/{name}".encode()).hexdigest()
+
+
 def key_event(api: str, name: str) -> dict:
-    key_hash = hashlib.sha256(name.encode()).hexdigest()
+    key_hash = _hash(api, name)
     return {
         "apiId": api,
         "uuid": f"uuid-{api}-{name}",
@@ -92,7 +104,7 @@ async def test_revocations_overtake_a_burst_at_every_step(site, platform, peer):
     names = [f"key-{number}" for number in range(30)]
     for name in names:
         peer.event("apikey.created", key_event("g", name), userId=name)
-    hashes = [hashlib.sha256(name.encode()).hexdigest().encode() for name in names]
+    hashes = [_hash("g", name).encode() for name in names]
 
     def shown() -> int:
         scope = site.snapshot.get((SCOPE, "/guarded"))
