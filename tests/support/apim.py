@@ -14,6 +14,9 @@ Import it anywhere below `tests/` as `from support.apim import running`, and use
         await apim.client.publish_change(api["id"], ["prod-gateway"], description="edited there")
         apim.switches.turn({"undeploy_mode": "500"})       # the process is this one: no HTTP needed
 
+Without a gateway of ours: `connected` plays the WebSocket side by hand, `publisher` and `upload` the Publisher calls
+(with `support.projects` for archives), `anonymous` is a bare HTTP client that trusts the stand-in.
+
 `running` again on the same directory (with `port=apim.port`) is a restart without loss. `apim.client` does everything
 that administrators, Publisher and DevPortal users do (gatewright.hub.apim.client). For a gateway in another process use
 `apim.host` and `apim.ca_file`; for a stand-in in another process `gatewright hub start --as api-manager`.
