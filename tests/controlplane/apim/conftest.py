@@ -51,14 +51,14 @@ def settings_of(apim, credentials):
 
 
 @pytest.fixture
-def opened(site, apim, settings_of):
+def opened(site, apim, settings_of, credentials):
     """Opens a linked gateway; short pauses between attempts."""
 
     @asynccontextmanager
     async def opening(*, settings=None, environment=None, connect=True, **changed):
         settings = settings or settings_of(**changed)
         async with site.linked(settings, environment=environment or {}) as plane:
-            shop = Shop(site, apim, plane)
+            shop = Shop(site, apim, plane, credentials)
             shop.hurry()
             if connect:
                 await shop.connected()

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 import yaml
-from controlplane_lab import rest_api
+from controlplane_lab import make_settings, rest_api
 
 GATEWAY = "prod-gateway"
 PATIENCE = 60.0
@@ -47,8 +47,14 @@ class Archive:
 class Shop:
     """A linked gateway and its API Manager."""
 
-    def __init__(self, site, apim, plane) -> None:
-        self.site, self.apim, self.plane = site, apim, plane
+    def __init__(self, site, apim, plane, credentials) -> None:
+        self.site, self.apim, self.plane, self.credentials = site, apim, plane, credentials
+
+    def settings(self, token: str, name: str):
+        """Settings of another gateway at the same API Manager."""
+        values = {**self.credentials, "gateway_name": name}
+        del values["token"]
+        return make_settings(self.apim.host, token, ca_file=self.apim.ca_file, **values)
 
     def hurry(self, *pauses: float) -> None:
         """Short waits, so that tests do not take the time that API Manager is given."""

@@ -1,6 +1,7 @@
 """API Manager that refuses, stumbles, is slow or away: attempts are counted, failures visible, nothing is forgotten."""
 
 import asyncio
+import itertools
 import json
 from datetime import UTC, datetime
 
@@ -173,7 +174,7 @@ async def test_with_a_pool_of_one_imports_do_not_overlap(opened):
             await shop.settled(f"api-{number}")
         calls = [request.path.rsplit("/", 1)[-1] for request in shop.publisher_calls()]
         # Between two imports there is always the look at what the first one made.
-        assert all(pair != ("import", "import") for pair in zip(calls, calls[1:], strict=False))
+        assert all(pair != ("import", "import") for pair in itertools.pairwise(calls))
 
 
 async def test_the_pool_bounds_what_is_done_at_once(opened):

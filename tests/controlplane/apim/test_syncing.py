@@ -50,7 +50,7 @@ async def test_a_life_of_changes(shop):
     second = ids(await until(lambda: _synced_to(shop, first["revision"])))
     assert second["id"] == first["id"]
     assert await shop.deployed_revisions(first["id"]) == [second["revision"]]
-    (swagger,) = shop.swaggers()
+    (_swagger,) = shop.swaggers()
     assert shop.requests_order() == ["import", "swagger", "import"]
     assert shop.archive(1).files["orders-v1.0/Definitions/swagger.yaml"] == shown.content
     assert shop.archive(1).api["context"] == "/changed"
@@ -58,7 +58,7 @@ async def test_a_life_of_changes(shop):
     document = rest_api("orders", context="/changed")
     document["spec"]["deploymentState"] = "undeployed"
     await shop.change("orders", document)
-    await until(lambda: shop.undeploys())
+    await until(shop.undeploys)
     row = await shop.settled()
     assert (row.cp_sync_info, row.cp_artifact_id) == (None, None)
     (undeploy,) = shop.undeploys()
@@ -184,7 +184,7 @@ async def test_a_new_version_leaves_no_old_one_deployed(shop):
     first = ids(await shop.synced("orders"))
     await shop.change("orders", rest_api("orders", version="v2.0", context="/orders2"))
     second = ids(await until(lambda: _synced_to(shop, first["revision"])))
-    await until(lambda: shop.undeploys())
+    await until(shop.undeploys)
     assert second["id"] != first["id"]
     await until(lambda: _nothing_deployed(shop, first["id"]))
     assert await shop.deployed_revisions(second["id"]) == [second["revision"]]

@@ -103,7 +103,7 @@ class Import:
 
     async def _take(self, intent: Intent) -> Outcome:
         await self._tools.records.link(self._item.uuid, intent.api_id)
-        problem = await self._tools.take_theirs(self._item.uuid, intent.api_id)
+        problem = await self._tools.take_theirs(self._item.uuid, intent.api_id, self._record.revision or "")
         if problem:
             return Outcome(kind="failed", message=f"{intent.reason}: {problem}")
         _log.warning("Bottom-up sync: API Manager's version is taken", uuid=self._item.uuid, why=intent.reason)

@@ -27,12 +27,17 @@ class Theirs:
         self.gateway_id = ""
         """The id under which API Manager knows this gateway, while there is a connection."""
 
-    async def take(self, local_id: str, api_id: str) -> str:
-        """Why it is impossible, empty when it is done. From then on the API belongs to API Manager."""
+    async def take(self, local_id: str, api_id: str, ours: str) -> str:
+        """Why it is impossible, empty when it is done. From then on the API belongs to API Manager.
+
+        `ours`: the revision that the last sync made; it is what we have already, not theirs.
+        """
         revisions = await self._publisher.revisions(api_id)
         if isinstance(revisions, CallFailed):
             return revisions.message
         revision = evidence.deployed_at(revisions, self._environment)
+        if revision and revision == ours:
+            return f"what was edited is not deployed yet: {_ADVICE}"
         if not revision:
             return f"no revision of it is deployed to {self._environment}: {_ADVICE}"
         definition = await self._rest.definition(ArtifactKind.REST_API, api_id)

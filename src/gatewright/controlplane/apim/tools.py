@@ -24,8 +24,8 @@ PAUSES: Final = (1.0, 2.0)
 LONGEST_PAUSE: Final = 10.0
 """A `Retry-After` beyond it ends the turn; the next one comes when API Manager wants it."""
 
-TakeTheirs = Callable[[str, str], Awaitable[str]]
-"""Takes API Manager's version: local UUID, id there. Returns why that is impossible, empty when it is done."""
+TakeTheirs = Callable[[str, str, str], Awaitable[str]]
+"""Takes API Manager's version: local UUID, id there, our last revision. Returns why that is impossible, or nothing."""
 
 _log = get_logger(__name__)
 
