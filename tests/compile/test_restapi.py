@@ -11,7 +11,7 @@ from gatewright.artifacts.restapi import HeaderMatch, Operation, RestApi
 from gatewright.artifacts.upstreams import UpstreamDefinition, UpstreamSlot, UpstreamTarget
 from gatewright.artifacts.vhosts import Vhosts
 from gatewright.compile import CompileError, compile_restapi
-from gatewright.compile.paths import SURELY_SMALL
+from gatewright.compile.expressions import SURELY_SMALL
 from gatewright.model.api import Api
 from gatewright.model.gateway import Gateway
 
@@ -124,6 +124,19 @@ def test_expressions_that_envoy_would_refuse() -> None:
     assert refusal(operations=huge).code == "REGEX_TOO_LARGE"
     long = refusal("/" + "/".join(f"{{parameter{i}}}/literal-{i:020}" for i in range(30)))
     assert (long.code, long.field) == ("REGEX_TOO_LARGE", "spec.operations[0].path")
+
+
+def test_the_limit_of_expressions_is_the_routers() -> None:
+    long = "/" + "/".join(f"{{parameter{i}}}/literal-{i:020}" for i in range(30))
+    larger = Gateway(listeners=(), regex_program_limit=5_000)
+    assert compile_restapi(api(long), api_id="id-1", gateway=larger).routes
+    header = (Operation(0, "GET", "/x", "Exact", (HeaderMatch("a", "(a{50}){10}", "RegularExpression"),)),)
+    assert compile_restapi(api(operations=header), api_id="id-1", gateway=larger).routes
+    smaller = Gateway(listeners=(), regex_program_limit=6)
+    with pytest.raises(CompileError, match="more than 6") as caught:
+        compile_restapi(api("/a-short-one/{id}"), api_id="id-1", gateway=smaller)
+    assert caught.value.code == "REGEX_TOO_LARGE"
+    assert "re2_max_program_size" in str(caught.value.advice)
 
 
 def test_short_expressions_are_small_without_a_check() -> None:

@@ -290,3 +290,22 @@ async def test_a_deletion_does_not_take_the_successor_away(site, hostile_setting
         await until(lambda: importer.pushes[-1][0]["status"] == "undeployed")
         told = [(entry["dpid"], entry["status"]) for push in importer.pushes for entry in push]
         assert told == [(row.uuid, "deployed"), (row.uuid, "undeployed")]
+
+
+@pytest.mark.conforms("CP-131")
+async def test_a_template_is_sent_as_deployed_when_it_was_updated(site, hostile, hostile_settings, importer):
+    template = {
+        "apiVersion": "gateway.api-platform.wso2.com/v1",
+        "kind": "LlmProviderTemplate",
+        "metadata": {"name": "acme"},
+        "spec": {"displayName": "Acme"},
+    }
+    await site.deployments.create("LlmProviderTemplate", template, correlation_id="c", actor="a")
+    changed = {**template, "spec": {"displayName": "Acme models"}}
+    await site.deployments.update("LlmProviderTemplate", "acme", changed, correlation_id="c", actor="a")
+    async with site.linked(hostile_settings()):
+        await until(lambda: importer.pushes)
+    (entry,) = importer.pushes[0]
+    assert entry["updatedAt"] > entry["createdAt"]
+    assert entry["deployedAt"] == entry["updatedAt"]
+    assert (entry["status"], entry["properties"]) == ("deployed", {"deploymentRevision": entry["updatedAt"]})

@@ -3,11 +3,14 @@
 import asyncio
 import hashlib
 import json
+import sqlite3
 
 import pytest
 from controlplane_lab import rest_api, until
 from pydantic import SecretStr
 
+from gatewright.deployment import Caller, KeyRequest
+from gatewright.store import changes
 from gatewright.wire.archives import write_batch, write_definition
 
 BASE = "/api/internal/v1"
@@ -253,3 +256,41 @@ async def test_secrets_of_a_deployment_are_fetched_first(talk):
     talk.define("llm-providers", "q", provider("second", url='https://{{ secret "local" }}.example'))
     talk.peer.event("llmprovider.deployed", {**payload, "providerId": "q"})
     assert (await talk.peer.message())["payload"]["status"] == "success", "a failed fetch alone fails nothing"
+
+
+@pytest.mark.conforms("CP-070")
+async def test_a_deletion_of_an_unknown_mcp_proxy_does_nothing(talk):
+    before = await talk.site.store.read(lambda connection: changes.last_seq(connection, talk.site.store.gateway_id))
+    assert await talk.send("mcpproxy.deleted", {"proxyId": "nobody"}) == "unknown"
+    after = await talk.site.store.read(lambda connection: changes.last_seq(connection, talk.site.store.gateway_id))
+    assert (after, talk.peer.frames.qsize()) == (before, 0)
+
+
+@pytest.mark.conforms("CP-071")
+async def test_an_mcp_proxy_made_here_is_undeployed_by_the_control_planes_id(talk):
+    tools = document("Mcp", "tools", context="/tools", upstream={"url": "http://127.0.0.1:9"})
+    made = await talk.site.deployments.create("Mcp", tools, correlation_id="c", actor="a")
+    await talk.site.deployments.mark_pushed(made.row.uuid, "success", "their-id")
+    payload = {"proxyId": "their-id", "deploymentId": "d1", "performedAt": "2099-01-01T00:00:00Z"}
+    assert await talk.send("mcpproxy.undeployed", payload) == "applied"
+    ack = (await talk.peer.message())["payload"]
+    assert (ack["artifactId"], ack["resourceType"], ack["status"]) == ("their-id", "mcpproxy", "success")
+    assert (await talk.site.row("tools", "Mcp")).desired_state == "undeployed"
+
+
+@pytest.mark.conforms("CP-069")
+@pytest.mark.parametrize("family", ["api", "llmprovider", "mcpproxy"])
+async def test_a_deletion_whose_look_up_fails_deletes_nothing(talk, family):
+    stored = await talk.site.deployments.create("RestApi", rest_api("orders"), correlation_id="c", actor="a")
+    uuid = stored.row.uuid
+    request = KeyRequest(name="till")
+    await talk.site.deployments.create_key("RestApi", "orders", request, caller=Caller("a"), correlation_id="c")
+    member = {"api": "apiId", "llmprovider": "providerId", "mcpproxy": "proxyId"}[family]
+    with sqlite3.connect(talk.site.store.path) as other:
+        other.execute("ALTER TABLE artifacts RENAME TO out_of_reach")
+    assert await talk.send(f"{family}.deleted", {member: uuid}) == "failed"
+    with sqlite3.connect(talk.site.store.path) as other:
+        other.execute("ALTER TABLE out_of_reach RENAME TO artifacts")
+    await until(lambda: talk.site.deployments.get_by_id(uuid))
+    assert [key.name for key in await talk.site.deployments.keys_of(uuid)] == ["till"]
+    assert talk.peer.frames.qsize() == 0

@@ -32,7 +32,7 @@ def link(*lines: str) -> str:
     return "\n".join(["[controller.controlplane]", *lines])
 
 
-@pytest.mark.conforms("OP-017")
+@pytest.mark.conforms("OP-017", "CP-002")
 def test_token_without_host(complaints: Complaints) -> None:
     assert complaints(link('token = "t"')) == ["controlplane.host is required when controlplane.token is set"]
     assert complaints(link('host = "h"')) == []

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from gatewright.compile.errors import CompileError
-from gatewright.compile.expressions import SURELY_SMALL, check_expression
+from gatewright.compile.expressions import DEFAULT_LIMIT, check_expression, surely_small
 from gatewright.model.expressions import quoted
 from gatewright.model.routes import HeaderMatch, PathMatch, Rewrite
 
@@ -38,7 +38,7 @@ def can_match(path: str) -> bool:
     return not _IMPOSSIBLE.search(_PARAMETER.sub("", path))
 
 
-def path_match(context: str, path: str, match_type: str | None, field: str) -> PathMatch:
+def path_match(context: str, path: str, match_type: str | None, field: str, limit: int = DEFAULT_LIMIT) -> PathMatch:
     """The matcher of an operation (4.3). `context` is "" for the root. Raises CompileError.
 
     Unlike the original, `{x}` in front of `/*` is a parameter and not the literal text.
@@ -48,9 +48,9 @@ def path_match(context: str, path: str, match_type: str | None, field: str) -> P
     if path.endswith(WILDCARD):
         if "{" not in path:
             return PathMatch("subtree", full[: -len(WILDCARD)], literal)
-        return _regex(context, path[: -len(WILDCARD)], r"(?:/.*)?", literal, field)
+        return _regex(context, path[: -len(WILDCARD)], r"(?:/.*)?", literal, field, limit=limit)
     if "{" in path:
-        return _regex(context, path, "", literal, field)
+        return _regex(context, path, "", literal, field, limit=limit)
     if path == "/":
         return PathMatch("slash", context, literal) if context else PathMatch("exact", "/", literal)
     if match_type is not None and match_type.strip().lower() == "exact":
@@ -58,11 +58,11 @@ def path_match(context: str, path: str, match_type: str | None, field: str) -> P
     return PathMatch("slash", full, literal)
 
 
-def _regex(context: str, path: str, tail: str, literal: str, field: str) -> PathMatch:
+def _regex(context: str, path: str, tail: str, literal: str, field: str, *, limit: int) -> PathMatch:
     pieces = [quoted(piece) for piece in _PARAMETER.split(path)]
     expression = f"^{quoted(context)}{'[^/]+'.join(pieces)}{tail}$"
-    if len(expression.encode()) > SURELY_SMALL:
-        check_expression(expression, field)
+    if not surely_small(expression, limit):
+        check_expression(expression, field, limit)
     return PathMatch("regex", expression, literal)
 
 

@@ -44,7 +44,7 @@ def compile_restapi(api: RestApi, *, api_id: str, gateway: Gateway, catalogue: P
     routes: dict[str, Route] = {}
     for operation in api.operations:
         for route in _routes(api, operation, api_id=api_id, context=context, placed=placed, shared=shared,
-                             catalogue=catalogue):  # fmt: skip
+                             catalogue=catalogue, limit=gateway.regex_program_limit):  # fmt: skip
             routes[route.name] = route  # a repeated operation replaces the earlier one, as in the original
     compiled = Api(
         api_id=api_id,
@@ -70,6 +70,7 @@ def _routes(
     placed: list[tuple[str, Target]],
     shared: tuple[PolicyUse, ...],
     catalogue: PolicyCatalogue | None,
+    limit: int,
 ) -> list[Route]:
     field = operation.field
     path_field = f"{field}.path" if operation.match_type is None else f"{field}.match.path.value"
@@ -80,9 +81,9 @@ def _routes(
         raise CompileError(
             "PATH_RESERVED", f"{context + path!r} belongs to the gateway's health checks", path_field, "Choose another"
         )
-    headers = tuple(_header(h.name, h.type, h.value, f"{field}.match.headers[{i}]")
+    headers = tuple(_header(h.name, h.type, h.value, f"{field}.match.headers[{i}]", limit)
                     for i, h in enumerate(operation.headers))  # fmt: skip
-    match = paths.path_match(context, path, operation.match_type, path_field)
+    match = paths.path_match(context, path, operation.match_type, path_field, limit)
     own = _policies(operation.policies, "route", f"{field}.policies", catalogue)
     resilience = _resilience(operation.resilience, api.resilience)
     method = operation.method.upper()
@@ -117,7 +118,7 @@ def _resilience(own: Resilience, shared: Resilience) -> Resilience:
     )
 
 
-def _header(name: str, kind: str, value: str, field: str) -> HeaderMatch:
+def _header(name: str, kind: str, value: str, field: str, limit: int) -> HeaderMatch:
     cleaned = name.strip().lower()
     if not _HEADER_NAME.fullmatch(cleaned):
         raise CompileError(
@@ -128,7 +129,7 @@ def _header(name: str, kind: str, value: str, field: str) -> HeaderMatch:
             "HEADER_VALUE", "the value holds a control character", f"{field}.value", "Remove the control character"
         )
     if kind == "RegularExpression":
-        check_expression(value, f"{field}.value")
+        check_expression(value, f"{field}.value", limit)
         return HeaderMatch(cleaned, "regex", value)
     return HeaderMatch(cleaned, "exact", value)
 

@@ -98,5 +98,6 @@ class Gateway(msgspec.Struct, frozen=True):
     route_idle_timeout_ms: int = 300_000
     connect_timeout_ms: int = 5_000
     connection_buffer_bytes: int = 1_048_576
+    regex_program_limit: int = 400
     native_policies: bool = True
     api_key_issuer: str = ""

@@ -20,6 +20,7 @@ from gatewright.deployment.certificates import Certificates
 from gatewright.deployment.data_plane import Routers
 from gatewright.deployment.deployments import Deployments
 from gatewright.deployment.document_rules import document_rules
+from gatewright.deployment.immutable_artifacts import deploy_files
 from gatewright.deployment.kinds import KindRules, RestApiRules
 from gatewright.deployment.rollout import Rollout
 from gatewright.deployment.secrets import Secrets
@@ -143,6 +144,8 @@ class Controller:
             cleanup_interval=settings.controller.event_hub.cleanup_interval.total_seconds(),
         )
         await install_templates(deployments, template_folder(settings.controller.llm.template_definitions_path))
+        if settings.immutable_gateway.enabled:
+            await deploy_files(deployments, Path(settings.immutable_gateway.artifacts_dir))
         await _without_collector(rollout.load)
         self.loaded = True
         self._tasks.append(asyncio.create_task(rollout.run(), name="rollout"))
@@ -219,7 +222,9 @@ class Controller:
             *others,
             *Serving(deployments).operations(),
         ]
-        await self._serve(Mux(MANAGEMENT_BASE, operations, people), bound, "management API")
+        immutable = self._settings.immutable_gateway.enabled
+        app = Mux(MANAGEMENT_BASE, operations, people, immutable=immutable)
+        await self._serve(app, bound, "management API")
 
     async def _serve_admin(
         self, deployments: Deployments, certificates: Certificates, overview: Overview, people: Authenticator

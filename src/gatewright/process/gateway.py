@@ -67,6 +67,7 @@ def gateway_of(settings: Settings, self_signed: Callable[[], tuple[str, str]]) -
         route_idle_timeout_ms=timeouts.route_idle_timeout_ms,
         connect_timeout_ms=timeouts.connect_timeout_ms,
         connection_buffer_bytes=listener.per_connection_buffer_limit_bytes,
+        regex_program_limit=settings.gatewright.envoy.re2_max_program_size,
         native_policies=settings.gatewright.native_policies,
         api_key_issuer=settings.api_key.issuer,
     )

@@ -1,12 +1,12 @@
 """The router of a process: its Envoy, fed by the controller in this process or by one elsewhere, and its engine."""
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from gatewright.engine.feed import Feed
 from gatewright.engine.server import Engine
 from gatewright.observability.logging import get_logger
+from gatewright.router.owned_directory import OwnedDirectory
 from gatewright.router.router import Router, RouterConfig, Source
 from gatewright.settings.tree import Settings
 from gatewright.xds.controller_link import ControllerLink
@@ -36,14 +36,14 @@ class RouterPart:
         self._settings = settings
         self._source = source
         self.router: Router | None = None
-        self._sockets: tempfile.TemporaryDirectory[str] | None = None
+        self._sockets: OwnedDirectory | None = None
         self._engine: Engine | None = None
         self._feed: Feed | None = None
 
     async def start(self) -> None:
         """Raises RouterError."""
-        self._sockets = tempfile.TemporaryDirectory(prefix="gatewright-")
-        socket = Path(self._sockets.name) / "engine.sock"
+        self._sockets = OwnedDirectory()
+        socket = self._sockets.path / "engine.sock"
         self._engine = Engine(socket, api_key_issuer=self._settings.api_key.issuer)
         await self._engine.start()
         self.router = Router(_config(self._settings, socket), self._source())
@@ -66,7 +66,7 @@ class RouterPart:
         if self._engine is not None:
             await self._engine.stop()
         if self._sockets is not None:
-            self._sockets.cleanup()
+            self._sockets.close()
 
 
 def _config(settings: Settings, engine_socket: Path) -> RouterConfig:

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable
 
+from gatewright.deployment.immutable_artifacts import ArtifactsUnusable
 from gatewright.management.ports import CannotBind
 from gatewright.management.users import AuthenticationSettings
 from gatewright.observability.logging import configure_logging, get_logger
@@ -18,6 +19,7 @@ from gatewright.xds.local_source import LocalSource
 from gatewright.xds.server import CannotListen
 
 EXPECTED: tuple[type[Exception], ...] = (
+    ArtifactsUnusable,
     AuthenticationSettings,
     CannotBind,
     CertificateUnreadable,

@@ -1,5 +1,6 @@
 """Settings → the database: a file, or a PostgreSQL server."""
 
+import asyncio
 from pathlib import Path
 from typing import Final
 
@@ -8,13 +9,16 @@ from gatewright.settings.tree import Settings
 from gatewright.store import Store, open_store
 from gatewright.store.encryption import KeyRing
 from gatewright.store.errors import StoreUnavailable
+from gatewright.store.lock import FileLock, lock_of
 from gatewright.store.postgres_target import PostgresTarget
 
 _LEAST_TIMEOUT_S: Final = 5
 
 
 async def store_of(settings: Settings, keys: KeyRing | None) -> Store:
-    """Open the database of a configuration. Raises StoreError."""
+    """Open the database of a configuration; an immutable gateway begins with an empty one. Raises StoreError."""
+    if settings.immutable_gateway.enabled:
+        await asyncio.to_thread(discard, place_of(settings.controller.storage))
     return await open_store(place_of(settings.controller.storage), gateway_id=gateway_id(settings), keys=keys)
 
 
@@ -34,6 +38,22 @@ def place_of(storage: Storage) -> Path | PostgresTarget:
     path = Path(storage.database.path or storage.sqlite.path)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
+
+
+def discard(place: Path | PostgresTarget) -> None:
+    """Remove a database file, unless a process works with it. Raises StoreInUse, StoreUnavailable."""
+    if not isinstance(place, Path):
+        raise StoreUnavailable("an immutable gateway needs a database file", "Set controller.storage.type to sqlite.")
+    lock = FileLock(lock_of(place))
+    try:
+        for ending in ("", "-wal", "-shm", "-journal"):
+            place.with_name(place.name + ending).unlink(missing_ok=True)
+    except OSError as problem:
+        raise StoreUnavailable(
+            f"the database {place} cannot be removed: {problem.strerror}", "Make its folder writable for this user."
+        ) from problem
+    finally:
+        lock.release()
 
 
 def _target(storage: Storage) -> PostgresTarget:

@@ -5,13 +5,13 @@ import os
 import secrets
 import shutil
 import socket
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from gatewright.router.bootstrap import NODE_ID
 from gatewright.router.errors import PortTaken, StateDirectoryTaken, StateDirectoryUnusable
+from gatewright.router.owned_directory import OwnedDirectory
 from gatewright.xds.server import MAX_PATH
 
 LOCK: Final = "router.lock"
@@ -40,6 +40,7 @@ class StateDirectory:
             raise StateDirectoryTaken(
                 f"another router runs on {self.path}; stop it, or give this one a directory of its own"
             ) from error
+        self._outside: OwnedDirectory | None = None
         self.run = self._make_run()
 
     @property
@@ -63,13 +64,16 @@ class StateDirectory:
     def close(self) -> None:
         """Remove the sockets and let go of the lock."""
         shutil.rmtree(self.run, ignore_errors=True)
+        if self._outside is not None:
+            self._outside.close()
         os.close(self._lock)
 
     def _make_run(self) -> Path:
         """A private directory for sockets: inside, unless paths of Unix sockets would become too long."""
         inside = self.path / "run"
         if len(os.fsencode(inside)) + len(LONGEST_SOCKET) > MAX_PATH:
-            return Path(tempfile.mkdtemp(prefix="gatewright-"))
+            self._outside = OwnedDirectory()
+            return self._outside.path
         shutil.rmtree(inside, ignore_errors=True)
         inside.mkdir(mode=0o700)
         return inside

@@ -86,7 +86,9 @@ class Envoy(Section):
     admin_host: Annotated[Str, not_blank()] = key(LOOPBACK, "Address of that listener.")
     admin_port: Port = key(9901, "Port of that listener.")
     drain_time_seconds: Annotated[Int, between(0, 3600)] = key(15, "Seconds that open requests get when Envoy stops.")
-    re2_max_program_size: Annotated[Int, between(1, 100_000)] = key(400, "Largest program of a regular expression.")
+    re2_max_program_size: Annotated[Int, between(1, 100_000)] = key(
+        400, "Largest program of a regular expression, in instructions; the same for controller and routers."
+    )
     restart_backoff_max: Annotated[Duration, up_to(timedelta(hours=1))] = key(
         timedelta(seconds=30),
         "Longest delay before Envoy is started again after a crash.",

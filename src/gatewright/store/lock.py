@@ -48,6 +48,11 @@ class FileLock:
             self._descriptor = -1
 
 
+def lock_of(database: Path) -> Path:
+    """The lock file of a database file."""
+    return database.with_name(f"{database.name}.lock")
+
+
 def _owner(descriptor: int) -> int | None:
     text = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
     return int(text) if text.isdigit() else None

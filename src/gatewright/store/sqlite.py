@@ -10,7 +10,7 @@ from sqlalchemy.pool import QueuePool
 
 from gatewright.store.backend import Backend
 from gatewright.store.errors import StoreUnavailable
-from gatewright.store.lock import FileLock
+from gatewright.store.lock import FileLock, lock_of
 
 BUSY_TIMEOUT_S = 5.0
 _CACHE_KIB = 8192
@@ -65,7 +65,7 @@ class SqliteBackend(Backend):
     def open(self) -> None:
         """Make the file and take its directory. Raises StoreInUse, StoreUnavailable."""
         _prepare_file(self.path)
-        self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
+        self._lock = FileLock(lock_of(self.path))
 
     def writer_engine(self) -> Engine:
         """Its transactions take the write lock at their begin."""
