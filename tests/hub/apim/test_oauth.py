@@ -51,6 +51,8 @@ async def test_a_registration_is_answered_with_200_and_again_with_the_same_pair(
         )
         again = await http.post(REGISTER, json=profile(grantType="password"), auth=("admin", "admin"))
         assert (again.status_code, again.json()) == (200, made)
+        tenant = await http.post(REGISTER, json=profile(owner="admin@carbon.super"), auth=("admin", "admin"))
+        assert (tenant.status_code, tenant.json()) == (200, made)
         other = await http.post(REGISTER, json=profile("another"), auth=("admin", "admin"))
         assert other.json()["clientId"] != made["clientId"]
         mismatch = await http.post(REGISTER, json=profile("third"), auth=("maker", "maker-pw"))

@@ -36,7 +36,8 @@ SCOPES: Final[Mapping[str, frozenset[str]]] = {
 
 NO_SCOPE: Final = "default"
 
-_TENANT: Final = "@carbon.super"
+TENANT: Final = "@carbon.super"
+"""May stand behind every name of a user."""
 # Cheap enough for a token request per call of a gateway, dear enough for a file that is stolen from a test machine.
 _COST: Final = {"n": 4096, "r": 8, "p": 1}
 
@@ -58,7 +59,7 @@ def keep(unit: Unit, wanted: Iterable[User]) -> None:
 
 def sign_in(connection: Connection, name: str, password: str) -> str | None:
     """The user behind a name and a password, None when they do not belong together."""
-    name = name.removesuffix(_TENANT)
+    name = name.removesuffix(TENANT)
     row = connection.execute(select(users).where(users.c.name == name)).first()
     salt, expected = (row.salt, row.password_hash) if row is not None else (b"", b"")
     # Hashed for an unknown user too: the time tells nothing.

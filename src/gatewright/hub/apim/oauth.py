@@ -88,7 +88,7 @@ def register(unit: Unit, user: str, profile: Profile) -> Client:
     """Make a client, or answer the one of that name as it is. Raises Refusal."""
     if not profile.client_name.strip() or len(profile.client_name) > _MAX_NAME:
         raise Refusal(400, f"clientName must have 1 to {_MAX_NAME} characters.")
-    owner = profile.owner
+    owner = profile.owner.removesuffix(accounts.TENANT)
     if user not in {owner, SUPER_ADMIN}:
         raise Refusal(400, f"Logged in user '{user}' and application owner '{owner}' should be same.")
     found = unit.connection.execute(select(clients).where(clients.c.name == profile.client_name)).first()

@@ -87,7 +87,7 @@ class PlatformSocket:
     def _connection(self, websocket: WebSocket, caller: Caller) -> GatewayConnection:
         async def send(text: str) -> None:
             await websocket.send_text(text)
-            if self._services.switches.peek("duplicate_events") == "on":
+            if self._services.switches.use("duplicate_events") == "on":
                 await websocket.send_text(text)
 
         async def close(reason: str) -> None:
