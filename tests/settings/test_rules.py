@@ -32,13 +32,13 @@ def link(*lines: str) -> str:
     return "\n".join(["[controller.controlplane]", *lines])
 
 
-@pytest.mark.conforms("OP-017", "CP-002")
+@pytest.mark.conforms("OP-017", "CP-002", "AP-001")
 def test_token_without_host(complaints: Complaints) -> None:
     assert complaints(link('token = "t"')) == ["controlplane.host is required when controlplane.token is set"]
     assert complaints(link('host = "h"')) == []
 
 
-@pytest.mark.conforms("OP-019")
+@pytest.mark.conforms("OP-019", "AP-003")
 def test_reconnect_order(complaints: Complaints) -> None:
     assert complaints(link('host = "h"', 'reconnect_initial = "10m"')) == [
         "controlplane.reconnect_initial (10m0s) must be <= controlplane.reconnect_max (5m0s)",
