@@ -13,6 +13,7 @@
 """
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -35,7 +36,10 @@ PATIENCE = 60.0
 
 
 class Hold:
-    """Requests to a path are stopped: before anything is done, or (`answered`) when only the answer is missing."""
+    """Requests are stopped: before anything is done, or (`answered`) when only the answer is missing.
+
+    `path`: a regular expression that matches at the end of theirs.
+    """
 
     def __init__(self, path: str, method: str, *, answered: bool) -> None:
         self.path = path
@@ -54,7 +58,7 @@ class Hold:
             scope["type"] == "http"
             and not observes
             and self.method in {"", scope["method"]}
-            and (scope["path"].endswith(self.path))
+            and (re.search(f"{self.path}$", scope["path"]) is not None)
         )
 
     async def hold(self) -> None:
