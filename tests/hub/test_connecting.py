@@ -208,16 +208,16 @@ async def test_a_gateway_that_does_not_answer_pings_is_closed_at_the_next_one(ma
                     pings += opcode == 0x9
             assert int.from_bytes(payload[:2], "big") == 1000
             assert payload[2:] == b"normal closure"
-            assert pings >= 2
+            assert pings >= 1
         finally:
             await _closed(writer)
 
 
 async def test_a_gateway_that_answers_pings_stays(make_lab: LabMaker) -> None:
-    async with make_lab(ping_interval=0.02, connection_timeout=0.05) as lab:
+    async with make_lab(ping_interval=0.05, connection_timeout=0.5) as lab:
         token = await lab.gateway()
         async with lab.peer(token) as peer:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1.0)
             await lab.client.deploy(DOCUMENT, ["edge"])
             assert (await peer.event())["type"] == "api.deployed"
 

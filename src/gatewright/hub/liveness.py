@@ -68,7 +68,8 @@ def heartbeat_protocol(interval: float, timeout: float, *, numbered: bool = True
                 self._last_pong = self.loop.time()
                 self.ping_timer = self.loop.call_later(interval, self._tick)
                 return
-            if self.loop.time() - self._last_pong > timeout:
+            # Without a PING that waits for its answer the silence is this process's own: it was late.
+            if self._marks and self.loop.time() - self._last_pong > timeout:
                 self._drop()
                 return
             self._count += 1
