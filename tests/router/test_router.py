@@ -183,7 +183,7 @@ async def test_without_its_controller_a_router_starts_from_disk_and_serves(site:
     assert snapshot.stat().st_mode & 0o777 == 0o600
     assert len(read(snapshot)) == 4
 
-    away = ControllerLink(f"127.0.0.1:{free_port()}")
+    away = ControllerLink([f"127.0.0.1:{free_port()}"])
     again = await site.router(away)
 
     assert await again.wait_ready(TIMEOUT_S)
@@ -207,7 +207,7 @@ async def test_a_router_elsewhere_gets_everything_over_grpc(site: Site) -> None:
     server = AdsServer(site.snapshot, site.delivery)
     port = await server.start("127.0.0.1:0")
     site.load()
-    router = await site.router(ControllerLink(f"127.0.0.1:{port}"))
+    router = await site.router(ControllerLink([f"127.0.0.1:{port}"]))
     assert await router.wait_ready(TIMEOUT_S)
 
     async with Load(site.port, "/a", 2) as load:

@@ -271,7 +271,7 @@ async def controller() -> AsyncIterator[Controller]:
 
 
 async def linked(relay: Relay, port: int) -> ControllerLink:
-    link = ControllerLink(f"127.0.0.1:{port}", longest_delay_s=0.2)
+    link = ControllerLink([f"127.0.0.1:{port}"], longest_delay_s=0.2)
     link.start(relay, NODE)
     await until(lambda: link.connected)
     return link
@@ -367,7 +367,7 @@ async def test_a_refused_version_is_not_sent_again_after_a_reconnect(relay: Rela
 
 async def test_the_new_connection_of_a_router_replaces_its_old_one(relay: Relay, controller: Controller) -> None:
     first = await linked(relay, controller.server.port)
-    second = ControllerLink(f"127.0.0.1:{controller.server.port}", longest_delay_s=30)
+    second = ControllerLink([f"127.0.0.1:{controller.server.port}"], longest_delay_s=30)
     second.start(relay, NODE)
     await until(lambda: second.connected)
 
@@ -379,7 +379,7 @@ async def test_the_new_connection_of_a_router_replaces_its_old_one(relay: Relay,
 async def test_a_controller_that_is_away_is_told_once_and_tried_again(relay: Relay, controller: Controller) -> None:
     port = controller.server.port
     await controller.server.stop()
-    link = ControllerLink(f"127.0.0.1:{port}", longest_delay_s=0.1)
+    link = ControllerLink([f"127.0.0.1:{port}"], longest_delay_s=0.1)
     link.start(relay, NODE)
     await until(lambda: link.last_error is not None)
     assert "UNAVAILABLE" in str(link.last_error)

@@ -58,8 +58,13 @@ def sync(
 
 
 def _page(body: Mapping[str, Any]) -> Iterator[str]:
-    yield from _controller(body.get("controller") or {})
+    yield from _controller(body.get("controller") or {}, body.get("database") or {})
     yield ""
+    others = [item for item in body.get("controllers") or [] if isinstance(item, Mapping)]
+    if len(others) > 1:
+        yield "CONTROLLERS ON THIS DATABASE"
+        yield from _indented(_controllers(others))
+        yield ""
     yield from _control_plane(body.get("controlPlane") or {})
     yield ""
     if body.get("apiManager", {}).get("mode") in {"on_prem", "cloud"}:
@@ -73,7 +78,22 @@ def _page(body: Mapping[str, Any]) -> Iterator[str]:
     yield from _indented(_artifacts(body.get("artifacts") or []))
 
 
-def _controller(controller: Mapping[str, Any]) -> Iterator[str]:
+def _controllers(controllers: list[Mapping[str, Any]]) -> list[str]:
+    return output.grid(
+        ("Controller", "Routers", "Holds the connection to the control plane"),
+        [
+            (
+                f"{item.get('name')} (asked)" if item.get("here") else item.get("name"),
+                len(item.get("routers") or []),
+                "yes" if item.get("holdsControlPlane") else "no",
+            )
+            for item in controllers
+        ],
+        empty="none",
+    )
+
+
+def _controller(controller: Mapping[str, Any], database: Mapping[str, Any]) -> Iterator[str]:
     ready = "ready" if controller.get("ready") else f"not ready ({controller.get('reason')})"
     yield "CONTROLLER"
     yield from _indented(
@@ -83,6 +103,8 @@ def _controller(controller: Mapping[str, Any]) -> Iterator[str]:
                 ("Version", controller.get("version")),
                 ("Gateway", controller.get("gatewayId")),
                 ("Up for", duration(controller.get("uptimeSeconds"))),
+                ("Database", "" if database.get("available", True) else f"AWAY: {database.get('reason')}"),
+                ("What to do", "" if database.get("available", True) else database.get("advice")),
             )
         )
     )

@@ -13,7 +13,7 @@ from gatewright.artifacts.document_kinds import parse_kind
 from gatewright.artifacts.llm_template import KIND, TEMPLATE
 from gatewright.artifacts.problems import InvalidArtifact
 from gatewright.deployment.deployments import Deployments
-from gatewright.deployment.results import DeploymentError
+from gatewright.deployment.results import Conflict, DeploymentError, NotFound
 from gatewright.observability.logging import get_logger
 from gatewright.store import StoreUnavailable
 
@@ -41,7 +41,11 @@ async def install_templates(deployments: Deployments, folder: Path) -> int:
 async def _install(deployments: Deployments, path: Path, body: bytes) -> bool:
     try:
         document = parse_kind(body, _TYPES[path.suffix.lower()], TEMPLATE)
-        return await deployments.install(KIND, document) is not None
+        try:
+            return await deployments.install(KIND, document) is not None
+        except (Conflict, NotFound):
+            # Another controller on the same database does the same at the same moment.
+            return await deployments.install(KIND, document) is not None
     except (InvalidArtifact, DeploymentError, StoreUnavailable) as problem:
         _log.error("an LLM provider template cannot be installed", file=str(path), error=str(problem))
         return False

@@ -19,6 +19,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from gatewright.artifacts.problems import InvalidArtifact
+from gatewright.artifacts.templates import referenced_secrets
 from gatewright.compile import CompileError
 from gatewright.deployment import metrics
 from gatewright.deployment.change_traces import ChangeTraces
@@ -28,6 +29,7 @@ from gatewright.deployment.ids import Clock, utc_now
 from gatewright.deployment.kinds import KindRules, NoTraffic
 from gatewright.deployment.placement import Placed, Placement, SnapshotPort
 from gatewright.deployment.quarantine import Quarantine
+from gatewright.deployment.secrets import Secrets
 from gatewright.deployment.serving import DataPlane, ResourceId, Rolled, ServingBoard
 from gatewright.deployment.trust import with_stored_authorities
 from gatewright.envoy.resource import CLUSTER
@@ -36,7 +38,7 @@ from gatewright.model.gateway import Gateway
 from gatewright.observability import tracing
 from gatewright.observability.logging import get_logger
 from gatewright.store import Store, StoreUnavailable, artifacts, changes, last_good
-from gatewright.store.rows import CERTIFICATE, CREDENTIAL_KINDS, SUBSCRIPTION_PLAN, ArtifactRow, ChangeRow
+from gatewright.store.rows import CERTIFICATE, CREDENTIAL_KINDS, SECRET, SUBSCRIPTION_PLAN, ArtifactRow, ChangeRow
 
 _GROUP = 32
 _FEED_PAGE = 1000
@@ -45,7 +47,7 @@ _STEP_S = 0.03
 _RETRY_S = 30.0
 _RETRY_PAUSE_S = 1.0
 _REMEMBERED_DELETIONS = 1000
-_NO_ARTIFACT = CREDENTIAL_KINDS | {CERTIFICATE}
+_NO_ARTIFACT = CREDENTIAL_KINDS | {CERTIFICATE, SECRET}
 _log = get_logger(__name__)
 
 
@@ -61,6 +63,7 @@ class Rollout:
         *,
         gateway: Gateway,
         data_plane: DataPlane | None = None,
+        secrets: Secrets | None = None,
         clock: Clock = utc_now,
         poll_interval: float = 3.0,
         drain_seconds: float = 600.0,
@@ -70,7 +73,7 @@ class Rollout:
         """`poll_interval` seconds between looks at the feed without being woken (other processes' changes).
 
         `drain_seconds`: how long Envoy drains a listener that was replaced. Entries of the feed older than `retention`
-        seconds are removed every `cleanup_interval` seconds.
+        seconds are removed every `cleanup_interval` seconds. `secrets`: whose memory follows the feed.
         """
         self._store = store
         self._gateway_id = store.gateway_id
@@ -96,6 +99,8 @@ class Rollout:
         self._read_at = time.monotonic()
         self._gateway = gateway
         self._gateway_changes: list[ChangeRow] = []
+        self._secrets = secrets
+        self._secret_changes: list[ChangeRow] = []
         self._is_gateway_due = False
         self._quarantine = Quarantine(store, self.placement, board, data_plane=data_plane, clock=clock)
         self._traces = ChangeTraces(data_plane, board, self.placement.version)
@@ -106,7 +111,13 @@ class Rollout:
 
     async def load(self) -> None:
         """Everything that is stored, in one update of the snapshot. Raises StoreUnavailable."""
+        before = await self._store.read(lambda connection: changes.last_seq(connection, self._gateway_id))
+        if self._secrets is not None:
+            await self._secrets.load()
         rows, credentials, kept, self._seq = await self._store.read(self._read_everything)
+        if self._store.is_shared:
+            # What others changed between these reads is looked at again.
+            self._seq = before
         self.placement.prepare(await with_stored_authorities(self._store, self._gateway))
         self._lane.load(credentials)
         self._quarantine.restore(kept)
@@ -205,6 +216,8 @@ class Rollout:
             await self._roll_credentials()
         elif self._is_gateway_due:
             await self._roll_gateway()
+        elif self._secret_changes:
+            await self._roll_secrets()
         elif self._artifacts:
             await self._roll_artifacts()
         else:
@@ -236,6 +249,8 @@ class Rollout:
             )
         )
         self._lane.load(credentials)
+        if self._secrets is not None:
+            await self._secrets.load()
         self._is_gateway_due = True
         self.recompile({*known, *self._board.artifacts()})
         await self.placement.refresh_credentials(known)
@@ -251,7 +266,9 @@ class Rollout:
         if time.monotonic() - self._read_at > self._retention:
             await self._catch_up()
         while True:
-            found, rows = await self._store.read(self._read_page)
+            found, rows, forgotten = await self._store.read(self._read_page)
+            if forgotten > self._seq:
+                await self._catch_up()
             for change in found:
                 self._seq = change.seq
                 if change.kind in CREDENTIAL_KINDS:
@@ -259,6 +276,8 @@ class Rollout:
                 elif change.kind == CERTIFICATE:
                     self._gateway_changes.append(change)
                     self._is_gateway_due = True
+                elif change.kind == SECRET:
+                    self._secret_changes.append(change)
                 else:
                     self._traces.overtaken(self._artifacts.get(change.artifact_id), change)
                     self._artifacts[change.artifact_id] = change
@@ -270,11 +289,15 @@ class Rollout:
         oldest = min((change.at for change in (*self._lane.waiting.values(), *self._artifacts.values())), default=None)
         metrics.FEED_LAG.set(0 if oldest is None else max(0.0, (self._clock() - oldest).total_seconds()))
 
-    def _read_page(self, connection: Connection) -> tuple[list[ChangeRow], dict[str, ArtifactRow | None]]:
-        """The next changes, and the first artifacts that they name as they are at the same moment: one hop, not two."""
+    def _read_page(self, connection: Connection) -> tuple[list[ChangeRow], dict[str, ArtifactRow | None], int]:
+        """The next changes, and the first artifacts that they name as they are at the same moment: one hop, not two.
+
+        And up to where entries have been removed, by whoever did it.
+        """
         found = changes.since(connection, self._gateway_id, self._seq, _FEED_PAGE)
         named = dict.fromkeys(change.artifact_id for change in found if change.kind not in _NO_ARTIFACT)
-        return found, self._read_rows(connection, list(named)[:_GROUP])
+        forgotten = changes.pruned_to(connection, self._gateway_id) if self._store.is_shared else 0
+        return found, self._read_rows(connection, list(named)[:_GROUP]), forgotten
 
     def _read_rows(self, connection: Connection, uuids: Iterable[str]) -> dict[str, ArtifactRow | None]:
         wanted = dict.fromkeys(uuids)
@@ -307,6 +330,31 @@ class Rollout:
         if concerned:
             _log.info("keys have expired", artifacts=len(concerned))
             await self.placement.refresh_credentials(concerned)
+
+    # -- secrets ---------------------------------------------------------------------------------------------------
+
+    async def _roll_secrets(self) -> None:
+        """Documents that name a changed secret are rendered anew; with a deleted one they serve on as they are."""
+        taken, self._secret_changes = self._secret_changes, []
+        if self._secrets is None:
+            return
+        try:
+            await self._secrets.load()
+            handles = {change.artifact_id for change in taken if change.action != "DELETE"}
+            named = await self._store.read(lambda connection: self._naming(connection, handles)) if handles else []
+        except StoreUnavailable:
+            self._secret_changes = taken + self._secret_changes
+            raise
+        self.recompile(named)
+        for change in taken:
+            self._count(change)
+
+    def _naming(self, connection: Connection, handles: set[str]) -> list[str]:
+        return [
+            row.uuid
+            for row in artifacts.everything(connection, self._gateway_id)
+            if not handles.isdisjoint(referenced_secrets(row.document, {}))
+        ]
 
     # -- the gateway's own -------------------------------------------------------------------------------------------
 

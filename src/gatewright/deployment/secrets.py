@@ -1,7 +1,7 @@
 """Secrets: the one place that writes them, and the look-up that rendering uses.
 
-Memory holds envelopes; a value is opened when a document that names it is rendered. A changed secret reaches an
-artifact when that one is next compiled: at its next version, at a restart, or while it is in quarantine for want of it.
+Memory holds envelopes; a value is opened when a document that names it is rendered. Every change is in the change feed:
+every controller takes it in, and the roll-out renders the documents that name the secret anew.
 Source: management API reference, sections 6.7 and 17; control-plane protocol reference 4.7.
 """
 
@@ -14,8 +14,9 @@ from gatewright.artifacts.templates import SecretUnavailable
 from gatewright.deployment.ids import Clock, utc_now
 from gatewright.deployment.results import Conflict, NotFound
 from gatewright.observability.logging import get_logger
-from gatewright.store import Store, secrets
+from gatewright.store import Store, changes, secrets
 from gatewright.store.errors import KeyFileError
+from gatewright.store.rows import SECRET, Action
 from gatewright.store.secrets import SecretRow
 
 _LONGEST_NAME = 253
@@ -66,21 +67,21 @@ class Secrets:
     async def create(self, secret: Secret) -> SecretRow:
         """POST. Raises Conflict."""
         row = self._row(secret)
-        if not await self._store.write(lambda connection: _add(connection, self._gateway_id, row)):
+        if not await self._store.write(lambda connection: self._add(connection, row)):
             raise Conflict(f"configuration already exists: secret with id '{row.handle}' already exists")
         return self._keep(row)
 
     async def update(self, secret: Secret) -> SecretRow:
         """PUT: replaces value and description. Raises NotFound."""
         row = self._row(secret)
-        stored = await self._store.write(lambda connection: _replace(connection, self._gateway_id, row))
+        stored = await self._store.write(lambda connection: self._replace(connection, row))
         if stored is None:
             raise NotFound(f"configuration not found: id={row.handle}")
         return self._keep(stored)
 
     async def delete(self, handle: str) -> None:
         """Remove it, also when documents name it: they serve on as they are. Raises NotFound."""
-        if not await self._store.write(lambda connection: secrets.remove(connection, self._gateway_id, handle)):
+        if not await self._store.write(lambda connection: self._remove(connection, handle)):
             raise NotFound(f"configuration not found: id={handle}")
         self._envelopes.pop(handle, None)
         _log.info("secret deleted", handle=handle)
@@ -92,7 +93,7 @@ class Secrets:
             return False
         description = existing.description if existing is not None else ""
         row = self._row(Secret(handle, (name or handle)[:_LONGEST_NAME], description, value))
-        await self._store.write(lambda connection: _put(connection, self._gateway_id, row))
+        await self._store.write(lambda connection: self._put(connection, row))
         self._keep(row)
         return True
 
@@ -118,22 +119,42 @@ class Secrets:
         _log.info("secret stored", handle=row.handle)
         return row
 
+    # -- in transactions -------------------------------------------------------------------------------------------
 
-def _add(connection: Connection, gateway_id: str, row: SecretRow) -> bool:
-    if secrets.find(connection, gateway_id, row.handle) is not None:
-        return False
-    secrets.add(connection, gateway_id, row)
-    return True
+    def _add(self, connection: Connection, row: SecretRow) -> bool:
+        if secrets.find(connection, self._gateway_id, row.handle) is not None:
+            return False
+        secrets.add(connection, self._gateway_id, row)
+        self._record(connection, row.handle, "CREATE")
+        return True
 
+    def _replace(self, connection: Connection, row: SecretRow) -> SecretRow | None:
+        existing = secrets.find(connection, self._gateway_id, row.handle)
+        if existing is None:
+            return None
+        secrets.replace(connection, self._gateway_id, row)
+        self._record(connection, row.handle, "UPDATE")
+        return msgspec.structs.replace(row, created_at=existing.created_at)
 
-def _replace(connection: Connection, gateway_id: str, row: SecretRow) -> SecretRow | None:
-    existing = secrets.find(connection, gateway_id, row.handle)
-    if existing is None:
-        return None
-    secrets.replace(connection, gateway_id, row)
-    return msgspec.structs.replace(row, created_at=existing.created_at)
+    def _put(self, connection: Connection, row: SecretRow) -> None:
+        if self._replace(connection, row) is None:
+            secrets.add(connection, self._gateway_id, row)
+            self._record(connection, row.handle, "CREATE")
 
+    def _remove(self, connection: Connection, handle: str) -> bool:
+        if not secrets.remove(connection, self._gateway_id, handle):
+            return False
+        self._record(connection, handle, "DELETE")
+        return True
 
-def _put(connection: Connection, gateway_id: str, row: SecretRow) -> None:
-    if not secrets.replace(connection, gateway_id, row):
-        secrets.add(connection, gateway_id, row)
+    def _record(self, connection: Connection, handle: str, action: Action) -> None:
+        changes.append(
+            connection,
+            self._gateway_id,
+            kind=SECRET,
+            entity_id=handle,
+            artifact_id=handle,
+            action=action,
+            correlation_id="",
+            at=self._clock(),
+        )

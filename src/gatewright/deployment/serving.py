@@ -72,6 +72,26 @@ class DataPlane(Protocol):
         ...
 
 
+class PeersPort(Protocol):
+    """Other controllers and their routers; `deployment.peers.Peers` is one."""
+
+    def rolled(self, artifact_id: str, lane: Lane, seq: int) -> None:
+        """A change is in the snapshot here."""
+        ...
+
+    def rolled_to(self, seq: int) -> None:
+        """All changes up to `seq` are."""
+        ...
+
+    async def joined(self, own: Serving, change: Change, lane: Lane, deadline: float) -> Serving:
+        """What all routers make of a change."""
+        ...
+
+    def status(self, own: ServingStatus) -> ServingStatus:
+        """The status of an artifact with what others say of it."""
+        ...
+
+
 class Rolled(msgspec.Struct, frozen=True):
     """An artifact as the rollout has put it into the snapshot.
 
@@ -95,6 +115,7 @@ class ServingBoard:
 
     def __init__(self) -> None:
         self._data_plane: DataPlane | None = None
+        self._peers: PeersPort | None = None
         self._version_of: Callable[[ResourceId], str | None] = _unknown
         self._model_of: Callable[[str], str | None] = _unknown
         self._entries: dict[str, Rolled] = {}
@@ -118,6 +139,11 @@ class ServingBoard:
         self._version_of = version_of
         self._model_of = model_of
 
+    def join(self, peers: PeersPort) -> None:
+        """From now on the routers of other controllers count too."""
+        self._peers = peers
+        peers.rolled_to(self._floor)
+
     # -- the rollout's side ----------------------------------------------------------------------------------------
 
     def put(self, artifact_id: str, rolled: Rolled) -> None:
@@ -137,6 +163,8 @@ class ServingBoard:
         """Changes of this artifact up to `seq` are in the snapshot."""
         self._done[lane][artifact_id] = max(seq, self._done[lane].get(artifact_id, 0))
         self._wake(artifact_id)
+        if self._peers is not None:
+            self._peers.rolled(artifact_id, lane, seq)
 
     def all_done(self, seq: int) -> None:
         """Everything up to `seq` is in the snapshot; notes about single artifacts up to there are forgotten."""
@@ -146,6 +174,8 @@ class ServingBoard:
                 del lane[artifact_id]
         for artifact_id in list(self._waiters):
             self._wake(artifact_id)
+        if self._peers is not None:
+            self._peers.rolled_to(self._floor)
 
     def reconsider(self, artifact_ids: Iterable[str]) -> None:
         """Whoever waits for one of these looks again: a refusal has been looked into."""
@@ -161,9 +191,15 @@ class ServingBoard:
 
     async def served(self, change: Change, timeout: float) -> Serving:  # noqa: ASYNC109 - the caller's deadline
         """See Deployments.served."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        own = await self.served_here(change, timeout)
+        return own if self._peers is None else await self._peers.joined(own, change, _lane(change), deadline)
+
+    async def served_here(self, change: Change, timeout: float) -> Serving:  # noqa: ASYNC109
+        """The same, of the routers that are connected here."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        lane: Lane = "keys" if change.kind in CREDENTIAL_KINDS else "artifact"
+        lane = _lane(change)
         while not self._is_done(change, lane):
             if not await self._wait(change.artifact_id, deadline - loop.time()):
                 return Serving("timeout", 0, "the change has not been rolled out yet")
@@ -194,6 +230,11 @@ class ServingBoard:
 
     def status(self, artifact_id: str) -> ServingStatus:
         """See Deployments.status."""
+        own = self.status_here(artifact_id)
+        return own if self._peers is None else self._peers.status(own)
+
+    def status_here(self, artifact_id: str) -> ServingStatus:
+        """The same, of the routers that are connected here."""
         entry = self._entries.get(artifact_id)
         if entry is None:
             return ServingStatus(artifact_id=artifact_id, state="unknown")
@@ -253,6 +294,10 @@ class ServingBoard:
         for waiter in self._waiters.pop(artifact_id, ()):
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _lane(change: Change) -> Lane:
+    return "keys" if change.kind in CREDENTIAL_KINDS else "artifact"
 
 
 def _verdict(settled: Settled, *, in_question: bool) -> Serving:

@@ -25,7 +25,9 @@ async def generated_administrator(store: Store, announce: Callable[[str, str], N
     if not isinstance(kept, dict) or not isinstance(kept.get("hash"), str):
         password = secrets.token_urlsafe(PASSWORD_BYTES)
         register_secret(password)
-        kept = {"name": ADMINISTRATOR, "hash": hash_password(password)}
-        await store.set_meta(META_NAME, kept)
-        announce(ADMINISTRATOR, password)
+        made = {"name": ADMINISTRATOR, "hash": hash_password(password)}
+        # Another controller on the same database may start at the same moment.
+        kept = await store.agree_on(META_NAME, made)
+        if kept == made:
+            announce(ADMINISTRATOR, password)
     return User(name=str(kept["name"]), password=SecretStr(kept["hash"]), hashed=True, roles=frozenset({ADMINISTRATOR}))

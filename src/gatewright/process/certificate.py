@@ -11,22 +11,29 @@ from cryptography.x509.oid import NameOID
 
 VALID = timedelta(days=825)
 RENEW_BEFORE = timedelta(days=30)
+CERTIFICATE_FILE = "self-signed.crt"
+KEY_FILE = "self-signed.key"
 
 
 def self_signed(directory: Path, now: datetime) -> tuple[str, str]:
     """Certificate and key in PEM, from `directory` or made anew. Raises OSError."""
-    certificate_file, key_file = directory / "self-signed.crt", directory / "self-signed.key"
+    certificate_file, key_file = directory / CERTIFICATE_FILE, directory / KEY_FILE
     if certificate_file.exists() and key_file.exists():
         certificate = certificate_file.read_text(encoding="ascii")
         loaded = x509.load_pem_x509_certificate(certificate.encode())
         if loaded.not_valid_after_utc - now > RENEW_BEFORE:
             return certificate, key_file.read_text(encoding="ascii")
     certificate, key = _make(now)
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    place(certificate_file, key_file, certificate, key)
+    return certificate, key
+
+
+def place(certificate_file: Path, key_file: Path, certificate: str, key: str) -> None:
+    """Keep both; the key is readable for its owner only. Raises OSError."""
+    key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     key_file.touch(mode=0o600)
     key_file.write_text(key, encoding="ascii")
     certificate_file.write_text(certificate, encoding="ascii")
-    return certificate, key
 
 
 def _make(now: datetime) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from gatewright.deployment.deployments import Deployments
 from gatewright.deployment.document_rules import document_rules
 from gatewright.deployment.immutable_artifacts import deploy_files
 from gatewright.deployment.kinds import KindRules, RestApiRules
+from gatewright.deployment.peers import Peers
 from gatewright.deployment.rollout import Rollout
 from gatewright.deployment.secrets import Secrets
 from gatewright.deployment.serving import ServingBoard
@@ -51,9 +52,12 @@ from gatewright.process.administrators import generated_administrator
 from gatewright.process.certificate import self_signed
 from gatewright.process.certificate_files import follow_certificates
 from gatewright.process.gateway import gateway_of
+from gatewright.process.held_link import HeldLink
 from gatewright.process.overview import Overview
+from gatewright.process.shared_certificate import share_certificate
 from gatewright.process.storage import store_of
 from gatewright.process.traces import start_tracing
+from gatewright.process.xds_port import serve_xds
 from gatewright.settings.tree import Settings
 from gatewright.store import Store
 from gatewright.store.encryption import KeyFile, load_key_ring
@@ -111,6 +115,8 @@ class Controller:
         )
         self._stops.append(_closing(management.close))
         store = await self._open_store()
+        if store.is_shared and settings.router.https_enabled:
+            await share_certificate(store, _own_certificates(settings))
         read_gateway = partial(gateway_of, settings, partial(_own_certificate, settings))
         gateway = read_gateway()
         catalogue = installed().catalogue
@@ -139,6 +145,7 @@ class Controller:
             self.board,
             gateway=gateway,
             data_plane=self.routers,
+            secrets=secrets,
             poll_interval=settings.controller.event_hub.poll_interval.total_seconds(),
             retention=settings.controller.event_hub.retention_period.total_seconds(),
             cleanup_interval=settings.controller.event_hub.cleanup_interval.total_seconds(),
@@ -148,6 +155,10 @@ class Controller:
             await deploy_files(deployments, Path(settings.immutable_gateway.artifacts_dir))
         await _without_collector(rollout.load)
         self.loaded = True
+        peers = Peers(store, self.board, lambda: [router.router for router in self.routers.now({}).routers])
+        if store.is_shared:
+            self.board.join(peers)
+            self._tasks.append(asyncio.create_task(peers.run(), name="peers"))
         self._tasks.append(asyncio.create_task(rollout.run(), name="rollout"))
         self._tasks.append(
             asyncio.create_task(
@@ -156,7 +167,8 @@ class Controller:
         )
         self._stops.append(_closing(rollout.close))
         await self._serve_xds()
-        link = ControlPlane(
+        make_link = partial(
+            ControlPlane,
             settings,
             deployments,
             catalogue=installed().catalogue,
@@ -164,6 +176,7 @@ class Controller:
             secrets=secrets,
             environment=environment,
         )
+        link = HeldLink(store, make_link, lambda: peers.holder)
         overview = Overview(
             settings,
             snapshot=self.snapshot,
@@ -171,10 +184,12 @@ class Controller:
             deployments=deployments,
             loaded=lambda: self.loaded,
             link=link,
+            store=store,
+            peers=peers,
         )
         certificates = Certificates(store, self.board)
         others = [
-            *RestApis(deployments, link.bottom_up).operations(),
+            *RestApis(deployments, link).operations(),
             *SecretDocuments(secrets).operations(),
             *UpstreamCertificates(certificates, gateway.upstream_tls).operations(),
         ]
@@ -201,10 +216,8 @@ class Controller:
 
     async def _serve_xds(self) -> None:
         server = AdsServer(self.snapshot, self.routers)
-        host, port = self._settings.gatewright.bind.xds, self._settings.controller.server.xds_port
-        await server.start(f"{host}:{port}")
         self._stops.append(server.stop)
-        _log.info("xDS is served", address=f"{host}:{port}")
+        await serve_xds(server, self._settings)
 
     async def _serve_management(
         self, bound: socket.socket, deployments: Deployments, others: Sequence[Operation], people: Authenticator
@@ -271,7 +284,11 @@ async def _without_collector(load: Callable[[], Awaitable[None]]) -> None:
 
 
 def _own_certificate(settings: Settings) -> tuple[str, str]:
-    return self_signed(_data_dir(settings) / "listener-certs", datetime.now(UTC))
+    return self_signed(_own_certificates(settings), datetime.now(UTC))
+
+
+def _own_certificates(settings: Settings) -> Path:
+    return _data_dir(settings) / "listener-certs"
 
 
 def _data_dir(settings: Settings) -> Path:

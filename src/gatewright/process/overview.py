@@ -10,7 +10,9 @@ import msgspec
 import gatewright
 from gatewright.artifacts import llm_template
 from gatewright.deployment.deployments import Deployments
+from gatewright.deployment.peers import Peers
 from gatewright.settings.tree import Settings
+from gatewright.store import Store
 from gatewright.store.rows import ArtifactRow
 from gatewright.xds.delivery import Delivery, RouterState
 from gatewright.xds.snapshot import Snapshot
@@ -52,6 +54,8 @@ class Overview:
         deployments: Deployments,
         loaded: Callable[[], bool],
         link: LinkView,
+        store: Store,
+        peers: Peers,
     ) -> None:
         self._settings = settings
         self._snapshot = snapshot
@@ -59,6 +63,8 @@ class Overview:
         self._deployments = deployments
         self._loaded = loaded
         self._link = link
+        self._store = store
+        self._peers = peers
         self._started = time.monotonic()
         self._started_at = datetime.now(UTC)
         self._version = 0
@@ -66,7 +72,10 @@ class Overview:
 
     def readiness(self) -> tuple[bool, str]:
         """Ready once what is stored is in the snapshot. The control plane has no say in it."""
-        return (True, "READY") if self._loaded() else (False, "CONFIGURATION_NOT_LOADED")
+        if not self._loaded():
+            return False, "CONFIGURATION_NOT_LOADED"
+        # Routers are served from memory: that the database is away is no reason to take them from this controller.
+        return True, "READY" if self._store.problem is None else "READY_WITHOUT_DATABASE"
 
     def snapshot_version(self) -> int:
         """Counts changes of the snapshot since the start."""
@@ -100,10 +109,31 @@ class Overview:
                 "reason": reason,
                 "snapshotVersion": self._version,
             },
+            "database": self._database(),
+            "controllers": [
+                {
+                    "name": peer.name,
+                    "here": peer.id == self._store.process_id,
+                    "holdsControlPlane": peer.holds,
+                    "routers": list(peer.report.routers) if peer.report is not None else [],
+                }
+                for peer in self._peers.all
+            ],
             "controlPlane": dict(self._link.describe()),
             "apiManager": at_apim,
             "routers": [_router(state) for state in self._delivery.routers()],
             "artifacts": [self._artifact(row, states.get(row.uuid)) for row in rows],
+        }
+
+    def _database(self) -> dict[str, Any]:
+        problem = self._store.problem
+        if problem is None:
+            return {"where": self._store.where, "available": True}
+        return {
+            "where": self._store.where,
+            "available": False,
+            "reason": problem.message,
+            "advice": problem.advice,
         }
 
     def _artifact(self, row: ArtifactRow, at_apim: Mapping[str, Any] | None) -> dict[str, Any]:

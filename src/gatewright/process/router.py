@@ -10,6 +10,7 @@ from gatewright.router.owned_directory import OwnedDirectory
 from gatewright.router.router import Router, RouterConfig, Source
 from gatewright.settings.tree import Settings
 from gatewright.xds.controller_link import ControllerLink
+from gatewright.xds.tls import ClientTls
 
 FIRST_READY_S = 30.0
 """How long the start waits for Envoy before it says that clients are not served yet. It goes on in either case."""
@@ -23,10 +24,25 @@ def state_dir(settings: Settings) -> Path:
 
 
 def remote_source(settings: Settings) -> ControllerLink:
-    """The controller elsewhere."""
+    """The controllers elsewhere."""
     remote = settings.gatewright.remote_controller
     port = remote.xds_port or settings.controller.server.xds_port
-    return ControllerLink(f"{remote.host}:{port}")
+    addresses = [address.strip() for address in remote.addresses if address.strip()] or [remote.host]
+    tls = settings.policy_engine.xds.tls
+    return ControllerLink(
+        [_with_port(address, port) for address in addresses],
+        tls=ClientTls(Path(tls.cert_path), Path(tls.key_path), Path(tls.ca_path), remote.server_name)
+        if tls.enabled
+        else None,
+    )
+
+
+def _with_port(address: str, port: int) -> str:
+    """`host`, `host:port`, `[IPv6]` or `[IPv6]:port` with a port."""
+    host, colon, given = address.rpartition(":")
+    if colon and given.isdigit() and (":" not in host or host.endswith("]")):
+        return address
+    return f"[{address}]:{port}" if ":" in address and not address.startswith("[") else f"{address}:{port}"
 
 
 class RouterPart:

@@ -17,6 +17,7 @@ from gatewright.settings import Loaded, Settings
 from gatewright.store import StoreError
 from gatewright.xds.local_source import LocalSource
 from gatewright.xds.server import CannotListen
+from gatewright.xds.tls import TlsUnusable
 
 EXPECTED: tuple[type[Exception], ...] = (
     ArtifactsUnusable,
@@ -26,6 +27,7 @@ EXPECTED: tuple[type[Exception], ...] = (
     RouterError,
     StoreError,
     CannotListen,
+    TlsUnusable,
     PermissionError,
 )
 _LINK = "controller.controlplane"

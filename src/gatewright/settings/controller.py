@@ -70,9 +70,9 @@ class AdminServer(Section):
 
 
 class PolicyServerTls(Section):
-    """TLS of the policy server."""
+    """TLS of the policy server; here of the xDS port, which carries all that routers need."""
 
-    enabled: Bool = key(False, "Serve with TLS.")
+    enabled: Bool = key(False, "Serve routers with TLS. Who may connect: gatewright.xds.client_ca_file.")
     cert_file: Str = key("./certs/server.crt", "Certificate file.")
     key_file: Str = key("./certs/server.key", "Private key file.")
 

@@ -15,6 +15,7 @@ from gatewright.settings.kinds import (
     Port,
     Section,
     Str,
+    StrList,
     at_least,
     between,
     key,
@@ -96,10 +97,26 @@ class Envoy(Section):
 
 
 class RemoteController(Section):
-    """Where a router that runs alone finds its controller."""
+    """Where a router that runs alone finds its controller. TLS: `policy_engine.xds.tls`."""
 
     host: Annotated[Str, not_blank()] = key(LOOPBACK, "Host of the controller.")
     xds_port: Annotated[Int, between(0, 65535)] = key(0, "Its xDS port; 0: controller.server.xds_port.")
+    addresses: StrList = key(
+        (),
+        "Controllers on one database, each host or host:port: the router uses one of them, and another one when "
+        "that is lost. Empty: the one of host and xds_port.",
+    )
+    server_name: Str = key("", "Name that the controller's certificate must have. Empty: the host of its address.")
+
+
+class Xds(Section):
+    """The port for routers. Certificate and key: `controller.policy_server.tls`."""
+
+    client_ca_file: Str = key(
+        "",
+        "PEM bundle of the authorities of routers: with it, only routers that show a certificate of these are served. "
+        "Needs controller.policy_server.tls.enabled.",
+    )
 
 
 class Gatewright(Section):
@@ -116,3 +133,4 @@ class Gatewright(Section):
     controlplane: OwnControlPlane = table(OwnControlPlane)
     envoy: Envoy = table(Envoy)
     remote_controller: RemoteController = table(RemoteController)
+    xds: Xds = table(Xds)

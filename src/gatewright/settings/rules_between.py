@@ -22,6 +22,15 @@ class Finding:
 Rule = Callable[[Settings], Iterator[Finding]]
 
 
+def _xds(settings: Settings) -> Iterator[Finding]:
+    if settings.gatewright.xds.client_ca_file and not settings.controller.policy_server.tls.enabled:
+        yield Finding(
+            "gatewright.xds.client_ca_file",
+            "gatewright.xds.client_ca_file needs controller.policy_server.tls.enabled",
+            "Enable TLS at the port for routers, or remove the authorities",
+        )
+
+
 def _storage(settings: Settings) -> Iterator[Finding]:
     storage, immutable = settings.controller.storage, settings.immutable_gateway.enabled
     if immutable and storage.type != "sqlite":
@@ -318,6 +327,7 @@ def _traffic_http(settings: Settings) -> Iterator[Finding]:
 
 RULES: tuple[Rule, ...] = (
     _storage,
+    _xds,
     _access_logs,
     _ports,
     _controlplane,

@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from gatewright.store.controllers import LiveController
 from gatewright.store.errors import StoreUnavailable
 
 News = Callable[[], None]
@@ -28,6 +29,12 @@ class Backend:
 
     path: Path | None = None
     """Its file, if it is one."""
+
+    is_shared = False
+    """Whether several processes may use it at the same time."""
+
+    id = ""
+    """Of this process among those that share the database."""
 
     readers = 1
     """Transactions that read at the same time."""
@@ -70,6 +77,16 @@ class Backend:
     def has_committed(self, connection: Connection, token: str) -> bool:  # noqa: ARG002
         """Whether the transaction that left `token` behind was committed, although nobody said so."""
         return False
+
+    def live(self, connection: Connection) -> list[LiveController]:  # noqa: ARG002
+        """The processes that share the database, this one among them."""
+        return []
+
+    def report(self, connection: Connection, report: object) -> None:
+        """Leave plain data behind for the others."""
+
+    def leave(self, connection: Connection) -> None:
+        """This process ends."""
 
     def follow(self, news: News, held: Held) -> None:  # noqa: ARG002
         """Tell of others' commits and of the hold until `release`. A file belongs to one process: it holds it."""

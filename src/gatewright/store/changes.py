@@ -8,11 +8,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, Row, bindparam, delete, func, insert, select
 
+from gatewright.store import meta
 from gatewright.store.rows import Action, ChangeRow
 from gatewright.store.tables import changes
 
 _COLUMNS = [column for column in changes.c if column.name != "gateway_id"]
 _FIELDS = tuple(column.name for column in _COLUMNS)
+_PRUNED = "changes.pruned"
 _ADD = insert(changes)
 _SINCE = (
     select(*_COLUMNS)
@@ -61,16 +63,24 @@ def last_seq(connection: Connection, gateway_id: str) -> int:
 
 
 def first_seq(connection: Connection, gateway_id: str) -> int:
-    """The oldest number that is kept; a reader that stopped before it must load everything anew."""
+    """The oldest number that is kept."""
     return connection.execute(select(func.min(changes.c.seq)).where(changes.c.gateway_id == gateway_id)).scalar() or 0
 
 
 def prune(connection: Connection, gateway_id: str, *, before: datetime, keep: int) -> int:
     """Forget entries older than `before`, but never the newest `keep`; how many went."""
     newest = last_seq(connection, gateway_id)
-    return connection.execute(
-        delete(changes).where(changes.c.gateway_id == gateway_id, changes.c.at < before, changes.c.seq <= newest - keep)
-    ).rowcount
+    old = (changes.c.gateway_id == gateway_id, changes.c.at < before, changes.c.seq <= newest - keep)
+    last = connection.execute(select(func.max(changes.c.seq)).where(*old)).scalar()
+    if last is None:
+        return 0
+    meta.write(connection, gateway_id, _PRUNED, max(last, pruned_to(connection, gateway_id)), sealed=False)
+    return connection.execute(delete(changes).where(*old)).rowcount
+
+
+def pruned_to(connection: Connection, gateway_id: str) -> int:
+    """The largest number that was forgotten; a reader that stopped before it must load everything anew."""
+    return meta.read(connection, gateway_id, _PRUNED) or 0
 
 
 def _row(row: Row[Any]) -> ChangeRow:

@@ -24,6 +24,7 @@ from gatewright.observability import tracing
 from gatewright.observability.logging import get_logger
 from gatewright.store import meta
 from gatewright.store.backend import Backend
+from gatewright.store.controllers import LiveController
 from gatewright.store.encryption import KeyRing
 from gatewright.store.errors import KeyFileError, StoreClosed, StoreUnavailable
 from gatewright.store.migrating import migrate
@@ -75,6 +76,10 @@ class Store:
         """Why the last statement failed; None once one has succeeded again."""
         self.held = False
         """Whether this process does what one alone may do for all that share the database."""
+        self.is_shared = backend.is_shared
+        """Whether other processes may use the same database."""
+        self.process_id = backend.id
+        """Of this process among those; empty where it is alone."""
         self._backend = backend
         self._keys = keys
         self._loop = asyncio.get_running_loop()
@@ -138,6 +143,25 @@ class Store:
         """Keep a small JSON value; None removes it."""
         await self.write(lambda connection: meta.write(connection, self.gateway_id, name, value, sealed=False))
 
+    async def agree_on(self, name: str, value: object) -> Any:  # noqa: ANN401 - any JSON value
+        """Keep a small JSON value unless one is kept already; the one that is kept, the same for everybody who asks."""
+
+        def first(connection: Connection) -> Any:  # noqa: ANN401
+            kept = meta.read(connection, self.gateway_id, name)
+            if kept is None:
+                meta.write(connection, self.gateway_id, name, value, sealed=False)
+            return value if kept is None else kept
+
+        return await self.write(first)
+
+    async def live_processes(self) -> list[LiveController]:
+        """All that share the database and live, this one among them; none for a file."""
+        return await self.read(self._backend.live)
+
+    async def report(self, report: object) -> None:
+        """Leave plain data behind for the other processes."""
+        await self.write(lambda connection: self._backend.report(connection, report))
+
     async def get_secret(self, name: str) -> str | None:
         """A secret kept under `name`, decrypted, or None. Raises KeyFileError."""
         sealed = await self.read(lambda connection: meta.read(connection, self.gateway_id, name, sealed=True))
@@ -188,6 +212,9 @@ class Store:
     def _shut_down(self) -> None:
         self._queue.put((_END, 0, None))
         self._writer.join()
+        if self.is_shared and self.problem is None:
+            with contextlib.suppress(DBAPIError), self._writing.begin() as connection:
+                self._backend.leave(connection)
         self._readers.shutdown(wait=True)
         self._dispose()
 

@@ -20,7 +20,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.sql.compiler import DDLCompiler
 from sqlalchemy.types import String
 
+from gatewright.store import controllers
 from gatewright.store.backend import Backend, Held, News
+from gatewright.store.controllers import LiveController, Me
 from gatewright.store.errors import StoreUnavailable
 from gatewright.store.postgres_locks import SCHEMA, locks_of
 from gatewright.store.postgres_session import Session
@@ -77,13 +79,7 @@ _WORDS: Final = (
 )
 """While a connection is made the driver passes on the server's words, but not its code."""
 
-_SAID: Final = text(
-    "INSERT INTO controllers (gateway_id, id, number, name, token, started_at, updated_at) "
-    "VALUES (:gateway_id, :id, :number, :name, :token, :started_at, :now) "
-    "ON CONFLICT (gateway_id, id) DO UPDATE SET token = excluded.token, updated_at = excluded.updated_at"
-)
 _TOLD: Final = text("SELECT pg_notify(:channel, :me)")
-_TOKEN: Final = text("SELECT token FROM controllers WHERE gateway_id = :gateway_id AND id = :id")
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(:key)")
 
 
@@ -96,17 +92,17 @@ def _text_without_bound(_type: String, _compiler: DDLCompiler, **_: Any) -> str:
 class PostgresBackend(Backend):
     """A database that several processes share."""
 
+    is_shared = True
     patience_s = _PATIENCE_S
 
     def __init__(self, target: PostgresTarget, *, gateway_id: str) -> None:
         self.where = target.where
         self.id = uuid.uuid4().hex
-        self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.readers = max(1, min(MOST_READERS, target.max_connections - 2))
         self.locks = locks_of(gateway_id, self.id)
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        self.me = Me(gateway_id, self.id, name, self.locks.process, controllers.microseconds())
         self._target = target
-        self._gateway_id = gateway_id
-        self._started_at = _microseconds()
         self._watchdog = Watchdog()
         self._session: Session | None = None
 
@@ -145,28 +141,30 @@ class PostgresBackend(Backend):
 
     def committing(self, connection: Connection, token: str) -> None:
         """See Backend."""
-        connection.execute(
-            _SAID,
-            {
-                "gateway_id": self._gateway_id,
-                "id": self.id,
-                "number": self.locks.process,
-                "name": self.name,
-                "token": token,
-                "started_at": self._started_at,
-                "now": _microseconds(),
-            },
-        )
-        connection.execute(_TOLD, {"channel": self.locks.channel, "me": self.id})
+        controllers.say(connection, self.me, token=token)
+        connection.execute(_TOLD, {"channel": self.locks.channel, "me": self.me.id})
 
     def has_committed(self, connection: Connection, token: str) -> bool:
         """See Backend."""
-        found = connection.execute(_TOKEN, {"gateway_id": self._gateway_id, "id": self.id}).scalar_one_or_none()
-        return bool(found == token)
+        return controllers.last_token(connection, self.me) == token
+
+    def live(self, connection: Connection) -> list[LiveController]:
+        """See Backend."""
+        return controllers.live(connection, self.me, self.locks)
+
+    def report(self, connection: Connection, report: object) -> None:
+        """See Backend."""
+        controllers.say(connection, self.me, report=report)
+
+    def leave(self, connection: Connection) -> None:
+        """See Backend."""
+        controllers.forget(connection, self.me)
 
     def follow(self, news: News, held: Held) -> None:
         """See Backend."""
-        self._session = Session(self._connect_for_session, self.locks, self._watchdog, me=self.id, news=news, held=held)
+        self._session = Session(
+            self._connect_for_session, self.locks, self._watchdog, me=self.me.id, news=news, held=held
+        )
         self._session.start()
 
     def release(self) -> None:
@@ -234,7 +232,3 @@ def _state(problem: BaseException | None) -> str:
         return code
     words = str(problem)
     return next((meant for said, meant in _WORDS if said in words), "") if "FATAL:" in words else ""
-
-
-def _microseconds() -> int:
-    return time.time_ns() // 1000

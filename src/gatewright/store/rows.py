@@ -31,6 +31,9 @@ SUBSCRIPTION_PLAN = "SubscriptionPlan"
 CERTIFICATE = "Certificate"
 """`ChangeRow.kind` of changes to the authorities that upstreams are checked against; it names no artifact."""
 
+SECRET = "Secret"  # noqa: S105 - the name of a kind
+"""`ChangeRow.kind` of changes to secrets; such an entry names the handle where others name an artifact."""
+
 CREDENTIAL_KINDS = frozenset({API_KEY, SUBSCRIPTION, SUBSCRIPTION_PLAN})
 """Changes that travel in the lane of revocations."""
 

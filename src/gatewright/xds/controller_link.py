@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
 
@@ -18,6 +19,7 @@ from gatewright.xds.relay import Relay
 from gatewright.xds.reports import OUTCOMES_PER_REPORT, SYNCED, report_request
 from gatewright.xds.server import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, METHOD, RELAY_METADATA
 from gatewright.xds.subscription import ANY
+from gatewright.xds.tls import ClientTls, TlsUnusable, client_credentials
 
 FIRST_DELAY_S: Final = 0.2
 LONGEST_DELAY_S: Final = 10.0
@@ -43,18 +45,20 @@ _log = get_logger(__name__)
 
 
 class ControllerLink:
-    """The connection to `target` (`host:port`)."""
+    """The connection to one of `targets` (`host:port`), which all serve the same; another one when that is lost."""
 
     def __init__(
         self,
-        target: str,
+        targets: Sequence[str],
         *,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: ClientTls | None = None,
         longest_delay_s: float = LONGEST_DELAY_S,
     ) -> None:
-        self._target = target
+        self._targets = tuple(targets)
+        # The routers of a fleet spread over the controllers.
+        self._next = random.randrange(len(self._targets))  # noqa: S311 - spreads load, guards no secret
         self._node = Node(id="")
-        self._credentials = credentials
+        self._tls = tls
         self._longest_delay_s = longest_delay_s
         self._relay: Relay | None = None
         self._task: asyncio.Task[None] | None = None
@@ -81,24 +85,36 @@ class ControllerLink:
             self._task = None
 
     async def _run(self, relay: Relay) -> None:
-        delay = FIRST_DELAY_S
+        delay, failures = FIRST_DELAY_S, 0
         while True:
             self._reset()
+            target = self.target
             try:
                 await self._session(relay)
                 error = "the controller ended the stream"
             except grpc.aio.AioRpcError as failure:
                 error = f"{failure.code().name}: {failure.details()}"
+            except TlsUnusable as failure:
+                error = str(failure)
+            failures += 1
             if self.connected:
-                delay = FIRST_DELAY_S
+                delay, failures = FIRST_DELAY_S, 0
             self.connected = False
             # Full jitter: the routers of a fleet do not come back all at once.
             pause = random.uniform(0, delay)  # noqa: S311 - spreads load, guards no secret
             if error != self.last_error:
-                _log.warning("no connection to the controller", target=self._target, why=error)
+                _log.warning("no connection to the controller", target=target, why=error)
             self.last_error = error
+            self._next = (self._next + 1) % len(self._targets)
             await asyncio.sleep(pause)
-            delay = min(delay * 2, self._longest_delay_s)
+            if failures >= len(self._targets):
+                # None of them answers.
+                delay, failures = min(delay * 2, self._longest_delay_s), 0
+
+    @property
+    def target(self) -> str:
+        """The controller of the present attempt or connection."""
+        return self._targets[self._next]
 
     async def _session(self, relay: Relay) -> None:
         async with self._channel() as channel:
@@ -122,9 +138,11 @@ class ControllerLink:
                 call.cancel()
 
     def _channel(self) -> grpc.aio.Channel:
-        if self._credentials is None:
-            return grpc.aio.insecure_channel(self._target, options=_OPTIONS)
-        return grpc.aio.secure_channel(self._target, self._credentials, options=_OPTIONS)
+        if self._tls is None:
+            return grpc.aio.insecure_channel(self.target, options=_OPTIONS)
+        name = self._tls.server_name
+        options = [*_OPTIONS, *([("grpc.ssl_target_name_override", name)] if name else [])]
+        return grpc.aio.secure_channel(self.target, client_credentials(self._tls), options=options)
 
     async def _write(self, relay: Relay, call: _Call) -> None:
         for index, type_url in enumerate(PUT_ORDER):
@@ -155,7 +173,7 @@ class ControllerLink:
         if response.type_url == SYNCED:
             self.connected = True
             self.last_error = None
-            _log.info("in step with the controller", target=self._target)
+            _log.info("in step with the controller", target=self.target)
             relay.synced()
             return
         put = [
