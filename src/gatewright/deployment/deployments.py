@@ -40,6 +40,7 @@ from gatewright.deployment.results import (
     Unknown,
     UnsupportedKind,
 )
+from gatewright.deployment.secrets import Secrets
 from gatewright.deployment.serving import ServingBoard
 from gatewright.deployment.subscriptions import Subscriptions
 from gatewright.observability.logging import get_logger
@@ -71,10 +72,11 @@ class Deployments:
         *,
         board: ServingBoard,
         pushes: bool,
+        secrets: Secrets | None = None,
         key_limit: int = 10,
         clock: Clock = utc_now,
     ) -> None:
-        """`pushes`: a control plane is configured that must hear of artifacts made here.
+        """`pushes`: a control plane is configured that must hear of artifacts made here. `secrets`: for rendering.
 
         `key_limit`: active keys of one user on one artifact (`api_key.api_keys_per_user_per_api`).
         """
@@ -85,7 +87,7 @@ class Deployments:
         self._pushes = pushes
         self._key_limit = key_limit
         self._clock = clock
-        self._prepare = Preparation(store)
+        self._prepare = Preparation(store, secrets)
         self._outbox_changed = store.subscribe()
         self.subscriptions = Subscriptions(store, clock=clock)
         """Subscriptions, their plans and applications."""

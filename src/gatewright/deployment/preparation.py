@@ -13,6 +13,7 @@ import msgspec
 from gatewright.deployment import admission
 from gatewright.deployment.kinds import Base, KindRules, Prepared
 from gatewright.deployment.sealing import Seals, opened, sealed
+from gatewright.deployment.secrets import Secrets
 from gatewright.observability import tracing
 from gatewright.store import StoreUnavailable
 from gatewright.store.errors import KeyFileError
@@ -22,8 +23,9 @@ from gatewright.store.rows import ArtifactRow
 class Preparation:
     """Called before a write, outside its transaction."""
 
-    def __init__(self, seals: Seals) -> None:
+    def __init__(self, seals: Seals, secrets: Secrets | None = None) -> None:
         self._seals = seals
+        self._secrets = secrets
 
     async def __call__(
         self,
@@ -37,6 +39,8 @@ class Preparation:
 
         Raises what `KindRules.prepare` raises, and StoreUnavailable when a key for encryption is missing.
         """
+        if self._secrets is not None:
+            await self._secrets.catch_up(document)
         same_kind = replaces is not None and replaces.kind == rules.kind
         try:
             prepare = functools.partial(

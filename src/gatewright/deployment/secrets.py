@@ -5,12 +5,15 @@ every controller takes it in, and the roll-out renders the documents that name t
 Source: management API reference, sections 6.7 and 17; control-plane protocol reference 4.7.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from gatewright.artifacts.secret import Secret
-from gatewright.artifacts.templates import SecretUnavailable
+from gatewright.artifacts.templates import SecretUnavailable, referenced_secrets
 from gatewright.deployment.ids import Clock, utc_now
 from gatewright.deployment.results import Conflict, NotFound
 from gatewright.observability.logging import get_logger
@@ -40,6 +43,11 @@ class Secrets:
     async def load(self) -> None:
         """Take in what is stored. Raises StoreUnavailable."""
         self._envelopes = {row.handle: row.ciphertext for row in await self.list()}
+
+    async def catch_up(self, document: Mapping[str, Any]) -> None:
+        """Know what `document` names, also what another controller has stored just now. Raises StoreUnavailable."""
+        if self._store.is_shared and not referenced_secrets(document, {}) <= self._envelopes.keys():
+            await self.load()
 
     def value(self, handle: str) -> str | None:
         """The plain value, for the renderer; None for an unknown handle. Raises SecretUnavailable. Any thread."""

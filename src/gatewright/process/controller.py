@@ -136,6 +136,7 @@ class Controller:
             rules,
             board=self.board,
             pushes=bool(settings.controller.controlplane.host),
+            secrets=secrets,
             key_limit=settings.api_key.api_keys_per_user_per_api,
         )
         rollout = Rollout(
