@@ -17,6 +17,7 @@ import msgspec
 
 import gatewright
 from gatewright.controlplane.credentials import Credentials
+from gatewright.controlplane.half_open import closing_trace
 from gatewright.controlplane.network import network_problem
 from gatewright.controlplane.problems import Problem
 from gatewright.controlplane.words import error_words, quoted, retry_after
@@ -240,7 +241,7 @@ class Rest:
     ) -> bytes | CallFailed:
         """One exchange. `repeat`: a POST that only asks may be sent again on a new connection, as a GET may.
 
-        Runs on when the caller is cancelled: a connection that is cut off while it is made would stay open.
+        Runs on when the caller is cancelled: the other side may have done already what it is asked for.
         """
         headers = {"accept": accept}
         if content is not None:
@@ -308,7 +309,8 @@ async def _followed(
 ) -> AsyncIterator[httpx2.Response]:
     """The answer, redirects of a GET followed as long as they stay within the origin."""
     for _ in range(_REDIRECTS + 1):
-        async with client.stream(method, url, headers=headers, content=content) as response:
+        extensions = {"trace": closing_trace()}
+        async with client.stream(method, url, headers=headers, content=content, extensions=extensions) as response:
             target = _target(response, url) if method == "GET" else None
             if target is None:
                 yield response
