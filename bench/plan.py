@@ -6,7 +6,10 @@ FEW = 10
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Counts, and times in seconds. `thousand`, `many`, `most`: APIs of the larger gateways; the smallest has `FEW`."""
+    """Counts, and times in seconds. `thousand`, `many`, `most`: APIs of the larger gateways; the smallest has `FEW`.
+
+    `fleet`: gateways that lose a hub together for `outage_s`; 0: that is not measured.
+    """
 
     thousand: int = 1_000
     many: int = 2_000
@@ -22,6 +25,8 @@ class Plan(msgspec.Struct, frozen=True):
     revocations: int = 150
     warm_up_events: int = 3_000
     events: int = 10_000
+    fleet: int = 200
+    outage_s: float = 60.0
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -44,4 +49,5 @@ QUICK = Plan(
     revocations=20,
     warm_up_events=500,
     events=1_000,
+    fleet=0,
 )

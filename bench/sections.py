@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from bench import bursts, deploying, edits, growth, revoking, starting, syncing, throughput
+from bench import bursts, deploying, edits, growth, revoking, starting, storm, syncing, throughput
 from bench.plan import Plan
 from bench.rows import Row
 from bench.site import Site
@@ -29,4 +29,5 @@ SECTIONS: Final = (
     Section("bursts", "A burst of deployments over a long way", bursts.measure),
     Section("revoking", "Revocations at two routers", revoking.measure),
     Section("growth", "Memory after many events", growth.measure, ("few",)),
+    Section("storm", "Many gateways lose a hub and come back", storm.measure),
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from bench.deploying import percentile
+from bench.fleet import peak
 from bench.rows import Row, row, write
 from bench.slices import Slice, cpu_ratio, ratio
 from bench.throughput import ratios
@@ -65,3 +66,10 @@ def test_the_report_is_a_list_of_plain_objects(tmp_path: Path) -> None:
         {"name": "b", "value": 7, "unit": "MB", "target": None, "ok": True},
     ]
     assert list((tmp_path / "build").iterdir()) == [tmp_path / "build" / "bench.json"]
+
+
+def test_the_peak_is_the_most_within_any_window() -> None:
+    assert peak([], 1.0) == 0
+    assert peak([1.0], 1.0) == 1
+    assert peak([0.0, 0.9, 1.0, 1.1, 1.89, 5.0], 1.0) == 4
+    assert peak([0.0, 0.5, 1.0], 0.5) == 1

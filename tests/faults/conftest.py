@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 _TESTS = Path(__file__).parents[1]
+if str(_TESTS.parent) not in sys.path:
+    sys.path.append(str(_TESTS.parent))  # for the fleet of the benchmark
 
 
 def _importable(name: str, path: Path) -> None:
