@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 
 import pytest
 from controlplane_hostile import Hostile
@@ -98,6 +99,26 @@ async def test_an_undeployment_that_overtook_its_deployment(site, hostile, hosti
         await plane.reconcile()
         assert await acknowledged(peer) == ("undeploy", "success", later)
         assert (await site.row("mine")).desired_state == "undeployed"
+
+
+async def test_an_undeployment_of_what_is_undeployed_already_or_was_never_here(site, hostile, hostile_settings, listed):
+    """Deployed and undeployed again while nobody listened: the event is a mismatch, but the state is right."""
+    async with site.linked(hostile_settings()) as plane:
+        peer = await hostile.peer()
+        await settled(plane)
+        await acknowledged(peer)
+        peer.event(*event("api.undeployed", at="2026-08-01T10:15:31.5Z"))
+        assert (await acknowledged(peer))[:2] == ("undeploy", "success")
+        later = "2026-08-01T10:15:32.5Z"
+        listed.row |= {"deploymentId": "d2", "state": "UNDEPLOYED", "deployedAt": later}
+        peer.event(*event("api.undeployed", at=later, deployment="d2"))
+        assert await acknowledged(peer) == ("undeploy", "failed", later)
+        await plane.reconcile()
+        assert await acknowledged(peer) == ("undeploy", "success", later)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        listed.row |= {"artifactId": "never", "deploymentId": "d3", "deployedAt": now}
+        await plane.reconcile()
+        assert (await acknowledged(peer))[:2] == ("undeploy", "success")
 
 
 async def test_a_missed_event_is_followed_by_a_reconcile(site, hostile, hostile_settings, listed, monkeypatch):

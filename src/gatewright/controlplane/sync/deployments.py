@@ -71,6 +71,7 @@ class DeploymentStep:
         for update in found.update:
             await run.update(update)
         run.acknowledge_same(found.same, local)
+        run.acknowledge_absent(found.absent)
         run.counts["unchanged"] = len(found.same)
         run.counts["ignored"] = found.ignored
         errors = tuple(run.errors[:_MOST_ERRORS])
@@ -217,20 +218,28 @@ class _Run:
             event, ours = _event(row), stored.get(row.artifact_id)
             if event is None or ours is None or not self._is_owed(event):
                 continue
-            if ours.deployment_id != row.deployment_id or (ours.desired_state == "deployed") != event.deployed:
+            if (ours.desired_state == "deployed") != event.deployed:
+                continue
+            if event.deployed and ours.deployment_id != row.deployment_id:
+                # Undeployed is undeployed, of whichever deployment.
                 continue
             state = self._tools.deployments.status(ours.uuid).state
-            if state in {"served", "stored"} or (state == "undeployed" and not event.deployed):
-                self._tools.acks.outcome(
-                    event, correlation_id=_correlation(row), received=self._tools.now(), detail=state
-                )
-            elif state == "pending":
+            if state in {"served", "stored", "pending"} or (state == "undeployed" and not event.deployed):
                 self._tools.acks.applied(
                     event, self._stored(ours, row), correlation_id=_correlation(row), received=self._tools.now()
                 )
 
+    def acknowledge_absent(self, rows: Iterable[DeploymentRow]) -> None:
+        """What the control plane wants undeployed and was never here, or is gone."""
+        for row in rows:
+            event = _event(row)
+            if event is not None and self._is_owed(event):
+                self._tools.acks.outcome(
+                    event, correlation_id=_correlation(row), received=self._tools.now(), detail="unknown here"
+                )
+
     def _stored(self, ours: ArtifactHead, row: DeploymentRow) -> Change:
-        """Stands for the change that has stored it, which is rolled out but not accepted by all routers."""
+        """Stands for the change that has stored it, which is rolled out, though maybe not accepted by all routers."""
         return Change(
             seq=0,
             kind=ours.kind,

@@ -23,12 +23,16 @@ class Update(msgspec.Struct, frozen=True):
 
 
 class Diff(msgspec.Struct, frozen=True):
-    """What has to be done. `delete` holds candidates: the control plane may still know them without a deployment."""
+    """What has to be done. `delete` holds candidates: the control plane may still know them without a deployment.
+
+    `absent` are wanted undeployed and are not here; they count among the `ignored`.
+    """
 
     fetch: tuple[DeploymentRow, ...] = ()
     update: tuple[Update, ...] = ()
     delete: tuple[ArtifactHead, ...] = ()
     same: tuple[DeploymentRow, ...] = ()
+    absent: tuple[DeploymentRow, ...] = ()
     ignored: int = 0
 
 
@@ -44,6 +48,7 @@ def diff(local: Sequence[ArtifactHead], remote: Iterable[DeploymentRow]) -> Diff
     fetch: list[DeploymentRow] = []
     update: list[Update] = []
     same: list[DeploymentRow] = []
+    absent: list[DeploymentRow] = []
     ignored = 0
     for theirs in remote:
         ours = by_id.get(theirs.artifact_id)
@@ -58,8 +63,10 @@ def diff(local: Sequence[ArtifactHead], remote: Iterable[DeploymentRow]) -> Diff
                 update.append(change)
             case _:
                 ignored += 1
+                if ours is None and desired_state(theirs) is False:
+                    absent.append(theirs)
     gone = tuple(row for row in local if row.origin == "control_plane" and row.uuid not in seen)
-    return Diff(tuple(fetch), tuple(update), gone, tuple(same), ignored)
+    return Diff(tuple(fetch), tuple(update), gone, tuple(same), tuple(absent), ignored)
 
 
 def _compare(ours: ArtifactHead | None, theirs: DeploymentRow) -> Update | str:
