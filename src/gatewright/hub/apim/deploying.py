@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from gatewright.hub.apim.platform_gateways import Environment, environments_by_name
 from gatewright.hub.apim.problems import Refusal
@@ -184,11 +184,6 @@ def revision_views(connection: Connection, api_id: str) -> list[dict[str, object
 def describe(unit: Unit, revision_id: str, description: str) -> None:
     """Give a revision a text for people."""
     unit.connection.execute(update(revisions).where(revisions.c.id == revision_id).values(description=description))
-
-
-def count(connection: Connection, api_id: str) -> int:
-    """How many revisions an API has."""
-    return int(connection.execute(select(func.count()).where(revisions.c.api_id == api_id)).scalar_one())
 
 
 def _remove_revision(unit: Unit, api_id: str, revision_id: str, user: str, spared: set[str]) -> None:
