@@ -8,6 +8,8 @@ from controlplane_hostile import ACK, PING, PONG, TEXT, WEBSOCKET
 from controlplane_lab import make_settings, until
 from pydantic import SecretStr
 
+from gatewright.controlplane import plane as planes
+
 BASE = "/api/internal/v1"
 DEPLOYED = {"apiId": "a-1", "deploymentId": "d-1", "performedAt": "2026-08-01T10:15:30.123Z"}
 
@@ -92,6 +94,18 @@ async def test_without_a_token_no_socket_is_opened(site, hostile):
         assert "error" in await plane.sync()
 
 
+async def test_a_token_that_comes_later_is_used(site, hostile, monkeypatch):
+    monkeypatch.setattr(planes, "TOKEN_CHECK", 0.02)
+    given = [SecretStr("")]
+    settings = make_settings(hostile.host, "", ca_file=hostile.ca_file)
+    async with site.linked(settings, token=lambda: given[0]) as plane:
+        await asyncio.sleep(0.1)
+        assert (state(plane), hostile.requests, hostile.upgrades) == ("disconnected", [], [])
+        given[0] = SecretStr("a-token-of-the-test")
+        await until(lambda: state(plane) == "connected")
+        assert hostile.upgrades[0].headers["api-key"] == "a-token-of-the-test"
+
+
 @pytest.mark.conforms("CP-011")
 async def test_an_untrusted_certificate_is_a_passing_failure_with_advice(site, hostile, hostile_settings):
     async with site.linked(hostile_settings(ca_file="")) as plane:
@@ -126,7 +140,7 @@ async def test_a_refused_upgrade_is_visible_and_heals(site, hostile, hostile_set
 
 
 async def test_a_new_token_heals_a_refusal_without_waiting(site, hostile, hostile_settings, monkeypatch):
-    monkeypatch.setattr("gatewright.controlplane.connection._TOKEN_CHECK", 0.02)
+    monkeypatch.setattr("gatewright.controlplane.connection.TOKEN_CHECK", 0.02)
     hostile.upgrade = (401, b"")
     token = ["old-token-1"]
     settings = hostile_settings(reconnect_max=3600)

@@ -12,6 +12,8 @@ from gatewright.cli import output
 from gatewright.cli.exits import Exit, Failure
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from gatewright.settings import Loaded
 
 OPTION: Final = "--data-dir"
@@ -40,6 +42,20 @@ def load(files: Sequence[Path], *, strict: bool = False, data_dir: Path | None =
         for warning in loaded.warnings:
             output.note(f"warning: {warning}")
     return loaded
+
+
+def present_token(files: Sequence[Path], *, strict: bool = False, data_dir: Path | None = None) -> "SecretStr":
+    """The registration token as files and environment have it now. Raises ValueError when they cannot be used.
+
+    Everything is read again, because the token may stand in a file of its own that a token of the form `{{ file }}`
+    names, and a file that is mounted from a Secret changes when the Secret does.
+    """
+    from gatewright.settings import SettingsError
+
+    try:
+        return _load(files, strict=strict, data_dir=data_dir).settings.controller.controlplane.token
+    except SettingsError as error:
+        raise ValueError("the configuration cannot be used") from error
 
 
 def _load(files: Sequence[Path], *, strict: bool, data_dir: Path | None) -> "Loaded":

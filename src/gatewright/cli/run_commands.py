@@ -1,5 +1,6 @@
 """`up`, `controller`, `router`: processes in the foreground, until Ctrl-C or SIGTERM."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,8 @@ def up(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict = Fal
     loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
     from gatewright import process
 
-    raise typer.Exit(process.up(loaded, started=lambda: leave_addresses(loaded)))
+    token = partial(configuration.present_token, config or [], strict=strict, data_dir=data_dir)
+    raise typer.Exit(process.up(loaded, started=lambda: leave_addresses(loaded), token=token))
 
 
 def controller(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict = False) -> None:
@@ -45,7 +47,8 @@ def controller(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Stri
     loaded = configuration.load(config or [], strict=strict, data_dir=data_dir, warn=False)
     from gatewright import process
 
-    raise typer.Exit(process.controller(loaded, started=lambda: leave_addresses(loaded)))
+    token = partial(configuration.present_token, config or [], strict=strict, data_dir=data_dir)
+    raise typer.Exit(process.controller(loaded, started=lambda: leave_addresses(loaded), token=token))
 
 
 def router(config: ConfigFiles = None, data_dir: KeptIn = None, strict: Strict = False) -> None:

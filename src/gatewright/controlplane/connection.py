@@ -48,8 +48,8 @@ from gatewright.wire.paths import websocket_url
 
 _SEND_TIMEOUT: Final = 10.0
 _STOP_TIMEOUT: Final = 3.0
-_TOKEN_CHECK: Final = 5.0
-"""Seconds between two looks at the token while it is refused."""
+TOKEN_CHECK: Final = 5.0
+"""Seconds between two looks at the token while there is none, or it is refused."""
 _FAIRNESS: Final = 100
 """Messages read in one go before others get their turn."""
 
@@ -276,7 +276,7 @@ class Connection:
     async def _watch_token(self, attempt: int) -> None:
         """A new token need not wait for the next attempt."""
         while self._link.attempt == attempt and self._link.waiting:
-            await asyncio.sleep(_TOKEN_CHECK)
+            await asyncio.sleep(TOKEN_CHECK)
             if await self._credentials.read() and self._link.attempt == attempt:
                 self.retry_now()
 

@@ -13,6 +13,24 @@ _UNTRUSTED_ADVICE = (
 )
 
 
+_CLIENT_CERTIFICATE_ADVICE = (
+    "Set gatewright.controlplane.client_certificate_file and client_key_file to a certificate that the control plane "
+    "trusts and that has not ended."
+)
+
+_OF_OUR_CERTIFICATE = (
+    "ALERT_CERTIFICATE_REQUIRED",
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_UNSUPPORTED_CERTIFICATE",
+    "ALERT_CERTIFICATE_EXPIRED",
+    "ALERT_CERTIFICATE_REVOKED",
+    "ALERT_CERTIFICATE_UNKNOWN",
+    "ALERT_UNKNOWN_CA",
+    "ALERT_DECRYPT_ERROR",
+)
+"""Ends of the reasons with which a server turns down what the client has shown."""
+
+
 def network_problem(error: BaseException, host: str) -> Problem:
     """Why `host` could not be reached; looks through the errors that a library wraps around the cause."""
     causes = list(_causes(error))
@@ -22,8 +40,7 @@ def network_problem(error: BaseException, host: str) -> Problem:
             return Problem("LINK_UNTRUSTED", what, _UNTRUSTED_ADVICE)
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
-            what = f"no TLS connection to {host}: {quoted(cause.reason or str(cause))}"
-            return Problem("LINK_TLS_FAILED", what, "Check that the port speaks TLS 1.2 or later.")
+            return _tls_problem(cause, host)
         if isinstance(cause, socket.gaierror):
             advice = "Check the name in controller.controlplane.host and the DNS of this machine."
             return Problem("LINK_NAME_UNKNOWN", f"the name of {host} cannot be resolved: {cause.strerror}", advice)
@@ -34,6 +51,15 @@ def network_problem(error: BaseException, host: str) -> Problem:
         return Problem("LINK_TIMEOUT", f"{host} did not answer in time", "Check network, firewall and proxy.")
     what = quoted(str(error)) or type(error).__name__
     return Problem("LINK_UNREACHABLE", f"no connection to {host}: {what}", "Check network, firewall and proxy.")
+
+
+def _tls_problem(error: ssl.SSLError, host: str) -> Problem:
+    reason = error.reason or ""
+    if reason.endswith(_OF_OUR_CERTIFICATE):
+        what = f"{host} does not accept the certificate of this gateway, or wants one: {quoted(reason)}"
+        return Problem("LINK_TLS_FAILED", what, _CLIENT_CERTIFICATE_ADVICE)
+    what = f"no TLS connection to {host}: {quoted(reason or str(error))}"
+    return Problem("LINK_TLS_FAILED", what, "Check that the port speaks TLS 1.2 or later.")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

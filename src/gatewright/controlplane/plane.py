@@ -17,7 +17,7 @@ from gatewright.controlplane.acks import Acknowledger
 from gatewright.controlplane.apim.bottom_up import BottomUp
 from gatewright.controlplane.apim.config import apim_config
 from gatewright.controlplane.config import LinkConfig, link_config
-from gatewright.controlplane.connection import Connection
+from gatewright.controlplane.connection import TOKEN_CHECK, Connection
 from gatewright.controlplane.credentials import Credentials, TokenProvider
 from gatewright.controlplane.dispatch import Dispatcher
 from gatewright.controlplane.drift import DriftCheck, Impossible
@@ -107,6 +107,7 @@ class ControlPlane:
         self._manifest = manifest(catalogue, version)
         self._credentials = Credentials(token or (lambda: settings.controller.controlplane.token))
         self._token_may_come = token is not None
+        self._token_wait: asyncio.Task[None] | None = None
         self._journal = Journal()
         self._rest = Rest(self._config.host, self._credentials)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -180,9 +181,20 @@ class ControlPlane:
             _log.info("no control plane is configured", advice=_NOT_CONFIGURED)
             return
         await self._credentials.read()
-        if not self._credentials.token and not self._token_may_come:
-            _log.warning("there is no registration token: the gateway does not connect", advice=_NOT_CONFIGURED)
+        if self._credentials.token:
+            await self._connect()
             return
+        _log.warning("there is no registration token: the gateway does not connect", advice=_NOT_CONFIGURED)
+        if self._token_may_come:
+            self._token_wait = asyncio.create_task(self._when_there_is_a_token(), name="token")
+
+    async def _when_there_is_a_token(self) -> None:
+        while not self._credentials.token:
+            await asyncio.sleep(TOKEN_CHECK)
+            await self._credentials.read()
+        await self._connect()
+
+    async def _connect(self) -> None:
         if not self._config.verify:
             _log.warning(
                 "the control plane's certificate is NOT verified: anybody on the way can read the token",
@@ -209,6 +221,9 @@ class ControlPlane:
         """Say goodbye and end everything; what is unfinished is found again by the next reconcile."""
         if self._soon is not None:
             self._soon.cancel()
+        if self._token_wait is not None:
+            self._token_wait.cancel()
+            await asyncio.gather(self._token_wait, return_exceptions=True)
         self._end_session()
         await self._pusher.stop()
         await self._bottom_up.stop()

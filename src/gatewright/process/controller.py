@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from gatewright.artifacts.templates import Renderer
 from gatewright.artifacts.vhosts import VhostDefaults
+from gatewright.controlplane.credentials import TokenProvider
 from gatewright.controlplane.plane import ControlPlane
 from gatewright.deployment.builtin_templates import install_templates, template_folder
 from gatewright.deployment.certificates import Certificates
@@ -76,9 +77,15 @@ Announce = Callable[[str, str], None]
 class Controller:
     """Everything but the router. Start order: what is stored is loaded before anybody is answered."""
 
-    def __init__(self, settings: Settings, *, announce: Announce, make_keys: bool) -> None:
-        """`announce(name, password)` tells a generated administrator; `make_keys`: make missing encryption keys."""
+    def __init__(
+        self, settings: Settings, *, announce: Announce, make_keys: bool, token: TokenProvider | None = None
+    ) -> None:
+        """`announce(name, password)` tells a generated administrator; `make_keys`: make missing encryption keys.
+
+        `token` gives the present registration token; by default that of the settings.
+        """
         self._settings = settings
+        self._token = token
         self._announce = announce
         self._make_keys = make_keys
         self._stops: list[Callable[[], Awaitable[None]]] = []
@@ -174,6 +181,7 @@ class Controller:
             deployments,
             catalogue=installed().catalogue,
             memory=store,
+            token=self._token,
             secrets=secrets,
             environment=environment,
         )

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable
 
+from gatewright.controlplane.credentials import TokenProvider
 from gatewright.deployment.immutable_artifacts import ArtifactsUnusable
 from gatewright.management.ports import CannotBind
 from gatewright.management.users import AuthenticationSettings
@@ -41,13 +42,17 @@ _CREDENTIALS = (
 _log = get_logger(__name__)
 
 
-def up(loaded: Loaded, *, started: Callable[[], None]) -> int:
-    """Controller and router in one process; `started` is called when both have."""
+def up(loaded: Loaded, *, started: Callable[[], None], token: TokenProvider | None = None) -> int:
+    """Controller and router in one process; `started` is called when both have.
+
+    `token` gives the present registration token before each attempt to connect; by default that of the settings.
+    """
     settings = _begin(loaded)
     _name_sources(loaded)
 
     def parts() -> tuple[Controller, RouterPart]:
-        controller = Controller(settings, announce=_announce, make_keys=_make_keys(loaded, by_default=True))
+        make_keys = _make_keys(loaded, by_default=True)
+        controller = Controller(settings, announce=_announce, make_keys=make_keys, token=token)
         local = RouterPart(settings, lambda: LocalSource(controller.snapshot, controller.routers))
         return controller, local
 
@@ -59,13 +64,13 @@ def up(loaded: Loaded, *, started: Callable[[], None]) -> int:
     )
 
 
-def controller(loaded: Loaded, *, started: Callable[[], None]) -> int:
-    """A controller alone; `started` is called when it has."""
+def controller(loaded: Loaded, *, started: Callable[[], None], token: TokenProvider | None = None) -> int:
+    """A controller alone; `started` is called when it has. `token`: see `up`."""
     settings = _begin(loaded)
     _name_sources(loaded)
     make_keys = _make_keys(loaded, by_default=False)
     return run(
-        lambda: (Controller(settings, announce=_announce, make_keys=make_keys),),
+        lambda: (Controller(settings, announce=_announce, make_keys=make_keys, token=token),),
         f"the controller is up: {_apis(settings)}",
         expected=EXPECTED,
         started=started,
