@@ -18,7 +18,8 @@ def _importable(name: str, path: Path) -> None:
 
 
 _importable("deploy_tools", Path(__file__).parent / "tools.py")
-_importable("deploy_chart", Path(__file__).parent / "chart.py")
+for _name in ("chart", "network", "images", "pods"):
+    _importable(f"deploy_{_name}", Path(__file__).parent / f"{_name}.py")
 
 import deploy_tools as tools  # noqa: E402 - needs the lines above
 from deploy_chart import Chart  # noqa: E402
