@@ -19,6 +19,7 @@ from gatewright.demo.children import Child
 
 PROGRAM = (sys.executable, "-m", "gatewright.cli.main")
 _PATIENCE_S = 60.0
+_LONG_PATIENCE_S = 180.0
 _STOP_S = 20.0
 
 
@@ -98,7 +99,7 @@ class Gateway:
         """A client of its admin API."""
         base = f"http://{HOST}:{self.ports.admin}/api/admin/v1"
         auth = httpx2.BasicAuth(USER, self._password)
-        async with httpx2.AsyncClient(base_url=base, auth=auth, trust_env=False, timeout=_PATIENCE_S) as client:
+        async with httpx2.AsyncClient(base_url=base, auth=auth, trust_env=False, timeout=_LONG_PATIENCE_S) as client:
             yield Administration(client)
 
     @asynccontextmanager
@@ -118,18 +119,21 @@ class Administration:
 
     async def status(self) -> dict[str, Any]:
         """All that the gateway says of itself."""
-        return _good(await self._client.get("/status"))
+        return await self._asked("GET", "/status")
 
     async def sync(self) -> dict[str, Any]:
         """Reconcile with the control plane; what was done."""
-        return _good(await self._client.post("/sync"))
+        return await self._asked("POST", "/sync")
 
-
-def _good(answer: httpx2.Response) -> dict[str, Any]:
-    if answer.status_code != 200:
-        raise Refused(f"{answer.request.url.path}: {answer.status_code} {answer.text[:200]}")
-    content: dict[str, Any] = answer.json()
-    return content
+    async def _asked(self, method: str, path: str) -> dict[str, Any]:
+        try:
+            answer = await self._client.request(method, path)
+        except httpx2.HTTPError as problem:
+            raise Refused(f"{method} {path}: {problem!r}") from problem
+        if answer.status_code != 200:
+            raise Refused(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
+        content: dict[str, Any] = answer.json()
+        return content
 
 
 class Management:

@@ -12,16 +12,14 @@ MOST_MB = 5.0
 
 _GATEWAY = "few"
 _EVENTS_OF_A_LIFE = 5
-_QUIET_S = 11.0
-"""Envoy gives memory back every ten seconds."""
 
 
 async def measure(site: Site, plan: Plan) -> list[Row]:
     """APIs with a cluster of their own are deployed, get a key, change, lose the key and are deleted again."""
     await _lives(site, plan.warm_up_events, "early")
-    before = await _resident(site)
+    before = await _resident(site, plan.settled_s)
     await _lives(site, plan.events, "late")
-    after = await _resident(site)
+    after = await _resident(site, plan.settled_s)
     events = plan.events // _EVENTS_OF_A_LIFE * _EVENTS_OF_A_LIFE
     return [
         row(
@@ -49,9 +47,9 @@ async def _life(site: Site, name: str, number: int) -> None:
     await site.hub.delete_artifact(name)
 
 
-async def _resident(site: Site) -> dict[str, int]:
+async def _resident(site: Site, quiet_s: float) -> dict[str, int]:
     gateway = site.gateways[_GATEWAY]
     return {
-        "controller": await settled(gateway.pid, quiet_s=_QUIET_S, timeout_s=60.0),
-        "Envoy": await settled(gateway.envoy_pid, quiet_s=_QUIET_S, timeout_s=60.0),
+        "controller": await settled(gateway.pid, quiet_s=quiet_s, timeout_s=60.0),
+        "Envoy": await settled(gateway.envoy_pid, quiet_s=quiet_s, timeout_s=60.0),
     }

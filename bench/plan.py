@@ -9,6 +9,7 @@ class Plan(msgspec.Struct, frozen=True):
     """Counts, and times in seconds. `thousand`, `many`, `most`: APIs of the larger gateways; the smallest has `FEW`.
 
     `fleet`: gateways that lose a hub together for `outage_s`; 0: that is not measured.
+    `settled_s`: memory is read when it has not changed for so long; Envoy gives some back every ten seconds.
     """
 
     thousand: int = 1_000
@@ -23,10 +24,11 @@ class Plan(msgspec.Struct, frozen=True):
     reconciles: int = 5
     burst: int = 1_000
     revocations: int = 150
-    warm_up_events: int = 3_000
+    warm_up_events: int = 5_000
     events: int = 10_000
     fleet: int = 200
     outage_s: float = 60.0
+    settled_s: float = 11.0
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -111,7 +111,7 @@ async def test_a_newer_deployment_ends_the_wait_for_an_older_one(stub, acks):
 async def test_a_deletion_ends_every_wait(stub, acks):
     acks.applied(event(), CHANGE, correlation_id="c", received=now())
     await asyncio.sleep(0)
-    acks.forget("a")
+    acks.deleted("a")
     await asyncio.sleep(0)
     assert acks.owed == 0
     assert not stub.sent

@@ -102,12 +102,17 @@ class Acknowledger:
         return self._said.get(event.artifact_id) == (_key(event), True) and event.artifact_id not in self._waits
 
     def forget(self, artifact_id: str) -> None:
-        """Nothing more is to be said of what was deployed so far: something newer came, or it was deleted."""
+        """Nothing more is to be said of what was deployed so far: something newer came."""
         self._unsent.pop(artifact_id, None)
         self._sent.pop(artifact_id, None)
         wait = self._waits.pop(artifact_id, None)
         if wait is not None:
             wait[1].cancel()
+
+    def deleted(self, artifact_id: str) -> None:
+        """Nothing more is to be said of an artifact at all."""
+        self.forget(artifact_id)
+        self._said.pop(artifact_id, None)
 
     def lost(self) -> None:
         """The connection is gone: what was sent shortly before may never have arrived."""

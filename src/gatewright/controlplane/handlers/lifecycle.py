@@ -177,7 +177,7 @@ class Lifecycle:
 
     async def _delete(self, event: Event, artifact_id: str) -> Outcome:
         self._tools.tombstones.put(artifact_id)
-        self._tools.acks.forget(artifact_id)
+        self._tools.acks.deleted(artifact_id)
         result = await self._tools.deployments.apply_delete(artifact_id, correlation_id=event.correlation_id)
         match result:
             case Applied():
