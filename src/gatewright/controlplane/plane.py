@@ -245,6 +245,7 @@ class ControlPlane:
         if self._linked is None:
             raise Unconnected(self._why_unconnected())
         self._pusher.hurry()
+        self._bottom_up.hurry()
         return await self._reconciler.run("request")
 
     async def sync(self) -> Mapping[str, Any]:

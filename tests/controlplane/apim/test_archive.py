@@ -224,6 +224,7 @@ def test_no_upstream_url_is_told():
 # -- templates ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("AP-099")
 def test_the_environment_goes_in_and_secrets_stay_expressions():
     document = with_spec(
         upstream={"main": {"url": 'http://{{ env "BACKEND" | lower }}:9080'}},
@@ -290,6 +291,7 @@ CONDITIONAL = with_spec(
 )
 
 
+@pytest.mark.conforms("AP-100")
 def test_conditions_and_matchers_travel_in_properties():
     api = packed(CONDITIONAL).api
     assert [(item["verb"], item["target"]) for item in api["operations"]] == [("GET", "/a"), ("GET", "/a")]

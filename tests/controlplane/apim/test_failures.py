@@ -198,3 +198,19 @@ async def test_the_pool_bounds_what_is_done_at_once(opened):
         for number in range(9):
             await shop.settled(f"api-{number}")
         assert most == 3
+
+
+@pytest.mark.conforms("AP-069")
+async def test_nothing_is_dropped_when_the_queue_is_short(opened):
+    async with opened(apim_sync_pool_size=1, apim_sync_queue_size=1) as shop:
+        await asyncio.gather(*(shop.create(f"api-{number}") for number in range(5)))
+        for number in range(5):
+            await shop.settled(f"api-{number}")
+
+
+async def test_a_sync_that_somebody_asks_for_comes_at_once(shop):
+    shop.turn(import_mode="409:3")
+    await shop.create()
+    await shop.settled(status="failed")
+    await shop.plane.sync()
+    await shop.settled()

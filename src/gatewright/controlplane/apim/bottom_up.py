@@ -97,6 +97,10 @@ class BottomUp:
         if self._is_first(_NOT_OFFERED):
             _log.info(_NOT_OFFERED)
 
+    def hurry(self) -> None:
+        """What waits for its time after a failure is tried now."""
+        self._sync.hurry()
+
     def disconnect(self) -> None:
         """The link is down."""
         self._sync.disconnect()

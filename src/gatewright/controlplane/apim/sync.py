@@ -97,6 +97,11 @@ class Sync:
         self._connected = False
         self._ready.clear()
 
+    def hurry(self) -> None:
+        """Somebody wants it now: what waits for its time is due, also shortly after a connect."""
+        self._reopen, self._opened_at = True, None
+        self._wake.set()
+
     async def stop(self) -> None:
         """End; what is under way is found again at the next start."""
         task, self._task = self._task, None
