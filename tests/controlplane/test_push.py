@@ -101,6 +101,62 @@ async def test_every_connect_sends_all_that_was_made_here_in_one_call(site, host
         assert {entry["configuration"]["metadata"]["name"] for entry in importer.pushes[1]} == {"one", "two"}
 
 
+@pytest.mark.parametrize(("pool", "most"), [(0, 4), (1, 1), (3, 3)])
+async def test_the_pool_bounds_the_pushes_at_one_time(site, hostile, hostile_settings, monkeypatch, pool, most):
+    monkeypatch.setattr(pushers, "CHUNK", 1)
+    under_way, seen = set(), []
+
+    async def slow(request):
+        (entry,) = sent(request)
+        under_way.add(entry["dpid"])
+        seen.append(len(under_way))
+        await asyncio.sleep(0.05)
+        under_way.remove(entry["dpid"])
+        return 200, {"artifacts": {entry["dpid"]: {"id": "x-" + entry["dpid"], "status": "deployed"}}}
+
+    for number in range(9):
+        await make(site, f"api-{number}")
+    hostile.answers[IMPORT] = slow
+    async with site.linked(hostile_settings(ai_workspace_sync_pool_size=pool)):
+        for number in range(9):
+            await synced(site, f"api-{number}", "success")
+    assert max(seen) == most
+    assert len(seen) == 9
+
+
+async def test_the_queue_bounds_what_is_in_memory_and_drops_nothing(site, hostile_settings, importer):
+    for number in range(7):
+        await make(site, f"api-{number}")
+    async with site.linked(hostile_settings(ai_workspace_sync_queue_size=3)):
+        for number in range(7):
+            await synced(site, f"api-{number}", "success")
+    assert [len(entries) for entries in importer.pushes] == [3, 3, 1]
+
+
+async def test_what_others_refer_to_has_arrived_before_them(site, hostile, hostile_settings, monkeypatch):
+    monkeypatch.setattr(pushers, "CHUNK", 1)
+    log = []
+
+    async def slow(request):
+        (entry,) = sent(request)
+        log.append(("asked", entry["configuration"]["kind"]))
+        await asyncio.sleep(0.05)
+        log.append(("done", entry["configuration"]["kind"]))
+        return 200, {"artifacts": {entry["dpid"]: {"id": "x-" + entry["dpid"], "status": "deployed"}}}
+
+    for number in range(3):
+        await make(site, f"api-{number}")
+    for handle in ("one", "two"):
+        template = {"kind": "LlmProviderTemplate", "metadata": {"name": handle}, "spec": {"displayName": handle}}
+        template["apiVersion"] = "gateway.api-platform.wso2.com/v1"
+        await site.deployments.create("LlmProviderTemplate", template, correlation_id="c", actor="a")
+    hostile.answers[IMPORT] = slow
+    async with site.linked(hostile_settings()):
+        await until(lambda: len(log) == 10)
+    first_api = log.index(("asked", "RestApi"))
+    assert log[:first_api].count(("done", "LlmProviderTemplate")) == 2
+
+
 @pytest.mark.conforms("CP-123")
 async def test_without_a_project_nothing_is_sent(site, hostile, hostile_settings, importer):
     async with site.linked(hostile_settings()) as plane:

@@ -1,16 +1,26 @@
 """What the link needs of the settings, as one plain value. Pure."""
 
+from typing import Final
+
 import msgspec
 
 from gatewright.settings.tree import Settings
+
+DEFAULT_POOL: Final = 4
+"""Pushes at one time."""
+
+MOST_POOL: Final = 64
+DEFAULT_QUEUE: Final = 1000
+"""Artifacts that are read ahead for them."""
 
 
 class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Times in seconds. `host` may carry a port; empty means that there is no control plane.
 
-    `pull`: reconcile deployments; `push`: send artifacts made here to a platform control plane. `issuer` restricts the
-    key list. More deletions at once than `deletion_minimum` and than `deletion_share` of what is known wait for a
-    second, equal answer. Events within `echo_window` of an import of ours are echoes; 0: none is.
+    `pull`: reconcile deployments; `push`: send artifacts made here to a platform control plane, `push_pool` calls at one
+    time, with `push_queue` artifacts read ahead. `issuer` restricts the key list. More deletions at once than
+    `deletion_minimum` and than `deletion_share` of what is known wait for a second, equal answer. Events within
+    `echo_window` of an import of ours are echoes; 0: none is.
     """
 
     host: str = ""
@@ -23,6 +33,8 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     client_key_file: str = ""
     pull: bool = True
     push: bool = True
+    push_pool: int = DEFAULT_POOL
+    push_queue: int = DEFAULT_QUEUE
     batch_size: int = 50
     deletion_share: float = 0.5
     deletion_minimum: int = 5
@@ -44,6 +56,10 @@ def link_config(settings: Settings) -> LinkConfig:
         client_key_file=own.client_key_file,
         pull=linked.deployment_sync_enabled,
         push=linked.pushes_to_platform,
+        push_pool=min(linked.ai_workspace_sync_pool_size, MOST_POOL)
+        if linked.ai_workspace_sync_pool_size > 0
+        else DEFAULT_POOL,
+        push_queue=linked.ai_workspace_sync_queue_size if linked.ai_workspace_sync_queue_size > 0 else DEFAULT_QUEUE,
         batch_size=max(1, linked.sync_batch_size),
         deletion_share=own.deletion_share,
         deletion_minimum=own.deletion_minimum,

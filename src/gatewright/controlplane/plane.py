@@ -151,7 +151,14 @@ class ControlPlane:
         self._reconciler = Reconciler(
             steps(tools, self._config, clock), clock=clock, now=_now, on_prem=lambda: self._on_prem
         )
-        self._pusher = Pusher(deployments, self._rest, clock=clock, journal=self._journal)
+        self._pusher = Pusher(
+            deployments,
+            self._rest,
+            clock=clock,
+            journal=self._journal,
+            pool=self._config.push_pool,
+            queue=self._config.push_queue,
+        )
         self._bottom_up = BottomUp(
             apim_config(settings),
             deployments,

@@ -53,8 +53,10 @@ class ControlPlane(Section):
     apim_sync_queue_size: Int = key(
         0, "APIs that are read ahead for it; 0: 1000. Nothing is dropped: what waits is in the database."
     )
-    ai_workspace_sync_pool_size: Int = key(0, "Pushes to a platform control plane at one time; 0: no bound.")
-    ai_workspace_sync_queue_size: Int = key(0, "Pushes waiting for it; 0: no bound of its own.")
+    ai_workspace_sync_pool_size: Int = key(0, "Pushes to a platform control plane at one time, at most 64; 0: 4.")
+    ai_workspace_sync_queue_size: Int = key(
+        0, "Artifacts that are read ahead for it; 0: 1000. Nothing is dropped: what waits is in the database."
+    )
 
     @property
     def pushes_to_platform(self) -> bool:

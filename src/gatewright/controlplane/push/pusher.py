@@ -7,13 +7,15 @@ again with growing waits, for ever, and show as `failed` after five attempts. So
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Final
 
 import msgspec
 
 from gatewright.controlplane import metrics
+from gatewright.controlplane.config import DEFAULT_POOL, DEFAULT_QUEUE
 from gatewright.controlplane.journal import Entry, Journal
 from gatewright.controlplane.push.entries import Unsendable, import_entry, ranked
 from gatewright.controlplane.rest import CallFailed, Rest
@@ -52,14 +54,29 @@ class _Item(msgspec.Struct, frozen=True):
     queued: OutboxRow | None
 
 
+_Chunk = list[tuple[_Item, ImportEntry]]
+
+
 class Pusher:
     """The one consumer of the outbox. Runs while the link is up, between `open` and `close`."""
 
-    def __init__(self, deployments: Deployments, rest: Rest, *, clock: Clock, journal: Journal) -> None:
+    def __init__(
+        self,
+        deployments: Deployments,
+        rest: Rest,
+        *,
+        clock: Clock,
+        journal: Journal,
+        pool: int = DEFAULT_POOL,
+        queue: int = DEFAULT_QUEUE,
+    ) -> None:
+        """`pool`: calls at one time. `queue`: artifacts of which the entries are in memory at one time."""
         self._deployments = deployments
         self._rest = rest
         self._clock = clock
         self._journal = journal
+        self._pool = asyncio.Semaphore(pool)
+        self._read_ahead = queue
         self._task: asyncio.Task[None] | None = None
         self._hurried = asyncio.Event()
         self._incomplete = False
@@ -178,6 +195,10 @@ class Pusher:
 
     async def _send(self, items: Sequence[_Item]) -> None:
         """Send in chunks, and note every outcome."""
+        for start in range(0, len(items), self._read_ahead):
+            await self._send_some(items[start : start + self._read_ahead])
+
+    async def _send_some(self, items: Sequence[_Item]) -> None:
         sendable: list[tuple[_Item, ImportEntry]] = []
         for item in items:
             made = import_entry(item.artifact, deleted=item.deleted)
@@ -185,15 +206,23 @@ class Pusher:
                 await self._unsendable(item, made)
             else:
                 sendable.append((item, made))
-        for chunk in _chunks(sendable):
-            await self._call(chunk)
+        for together in _independent(_chunks(sendable)):
+            await self._side_by_side(together)
 
-    async def _call(self, chunk: list[tuple[_Item, ImportEntry]]) -> None:
-        answer = await self._rest.import_artifacts([made for _, made in chunk])
+    async def _side_by_side(self, chunks: Sequence[_Chunk]) -> None:
+        """All of them, whatever becomes of one. Raises what the first that failed raises."""
+        outcomes = await asyncio.gather(*(self._call(chunk) for chunk in chunks), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _call(self, chunk: _Chunk) -> None:
+        async with self._pool:
+            answer = await self._rest.import_artifacts([made for _, made in chunk])
         if isinstance(answer, CallFailed) and not answer.temporary and len(chunk) > 1:
             # One of them may be what the control plane cannot take: the others must not suffer for it.
-            for pair in chunk:
-                await self._call([pair])
+            for together in _independent([pair] for pair in chunk):
+                await self._side_by_side(together)
             return
         for item, _ in chunk:
             await self._answered(item, answer)
@@ -261,9 +290,20 @@ def _backoff(failures: int) -> float:
     return min(_FIRST_WAIT * 2.0 ** min(failures - 1, 20), LONGEST_WAIT)
 
 
-def _chunks(items: Sequence[tuple[_Item, ImportEntry]]) -> Iterator[list[tuple[_Item, ImportEntry]]]:
+def _independent(chunks: Iterable[_Chunk]) -> Iterator[list[_Chunk]]:
+    """Chunks that may go side by side: those of one kind. What others refer to has arrived before them."""
+    for _, together in groupby(enumerate(chunks), key=lambda pair: _only_rank(pair[1]) or (pair[0],)):
+        yield [chunk for _, chunk in together]
+
+
+def _only_rank(chunk: _Chunk) -> tuple[bool, int] | None:
+    ranks = {(item.deleted, push_rank(item.artifact.kind)) for item, _ in chunk}
+    return ranks.pop() if len(ranks) == 1 else None
+
+
+def _chunks(items: Sequence[tuple[_Item, ImportEntry]]) -> Iterator[_Chunk]:
     """Calls of bounded size, so that one large artifact does not make all of them fail."""
-    chunk: list[tuple[_Item, ImportEntry]] = []
+    chunk: _Chunk = []
     size = 0
     for pair in items:
         weight = len(msgspec.json.encode(pair[1].configuration))
