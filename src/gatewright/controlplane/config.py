@@ -17,8 +17,8 @@ DEFAULT_QUEUE: Final = 1000
 class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Times in seconds. `host` may carry a port; empty means that there is no control plane.
 
-    `pull`: reconcile deployments; `push`: send artifacts made here to a platform control plane, `push_pool` calls at one
-    time, with `push_queue` artifacts read ahead. `issuer` restricts the key list. More deletions at once than
+    `pull`: reconcile deployments; `push`: send artifacts made here to a platform control plane, `push_pool` calls at
+    one time, with `push_queue` artifacts read ahead. `issuer` restricts the key list. More deletions at once than
     `deletion_minimum` and than `deletion_share` of what is known wait for a second, equal answer. Events within
     `echo_window` of an import of ours are echoes; 0: none is.
     """
