@@ -40,6 +40,7 @@ RUN = {
     "try-it.md": [PASSWORD],
     "connect-cloud.md": [],
     "connect-api-manager.md": [],
+    "bottom-up-api-manager.md": [PASSWORD],
     "stand-in-api-manager.md": [],
     "tls.md": [PASSWORD],
     "secrets.md": [PASSWORD],
