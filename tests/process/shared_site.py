@@ -65,11 +65,14 @@ class Site:
         """Both controllers know of both routers, and one of them holds the connection to the control plane."""
 
         def whole() -> bool:
-            return all(
-                len(shown["controllers"]) == len(self.controllers)
-                and sum(len(peer["routers"]) for peer in shown["controllers"]) == len(self.routers)
-                for shown in (controller.status() for controller in self.controllers)
-            )
+            try:
+                return all(
+                    len(shown["controllers"]) == len(self.controllers)
+                    and sum(len(peer["routers"]) for peer in shown["controllers"]) == len(self.routers)
+                    for shown in (controller.status() for controller in self.controllers)
+                )
+            except (httpx2.TransportError, AssertionError):
+                return False
 
         until(whole, "everybody is connected")
         until(lambda: self.holder.link["state"] == "connected", "the link is up")

@@ -196,11 +196,15 @@ class Rollout:
         self.placement.close()
 
     async def _follow(self) -> None:
+        told = False
         while True:
             try:
                 await self._step()
+                told = False
             except StoreUnavailable as problem:
-                _log.warning("the change feed cannot be read; traffic goes on", error=str(problem))
+                if not told:
+                    _log.warning("the change feed cannot be read; traffic goes on", error=str(problem))
+                told = True
                 self._wake.set()
                 await asyncio.sleep(_RETRY_PAUSE_S)
             except Exception:  # noqa: BLE001 - nobody else would carry changes to the routers

@@ -42,6 +42,9 @@ class Backend:
     patience_s = 0.0
     """How long a lost connection is tried again before its transaction is given up."""
 
+    opening_patience_s = 0.0
+    """The same at the start, when a server may still be starting itself."""
+
     def open(self) -> None:
         """Before anything else. Raises StoreInUse, StoreUnavailable."""
 

@@ -195,12 +195,13 @@ class Store:
         self._writing = self._backend.writer_engine()
         self._reading = self._backend.reader_engine()
         try:
-            self._with_patience(self._migrate)
+            self._with_patience(self._migrate, self._backend.opening_patience_s)
         except BaseException as problem:
             self._dispose()
             if isinstance(problem, DBAPIError):
                 raise self._backend.unavailable(problem) from problem
             raise
+        self._recovered()
         self._writer.start()
         self._backend.follow(self._others_committed, self._hold_changed)
 
@@ -240,11 +241,12 @@ class Store:
             self._recovered()
         return result
 
-    def _with_patience(self, attempt: Callable[[bool], T]) -> T:
+    def _with_patience(self, attempt: Callable[[bool], T], patience_s: float | None = None) -> T:
         """Try again as long as the connection is what fails; `attempt` is told whether it runs again.
 
         The patience counts from the first failure of all: while the database is away, only the first callers wait.
         """
+        patience_s = self._backend.patience_s if patience_s is None else patience_s
         pause, again = _FIRST_PAUSE_S, False
         while True:
             try:
@@ -253,7 +255,7 @@ class Store:
                 if not self._backend.is_lost(problem):
                     raise
                 self._down_since = self._down_since or time.monotonic()
-                if self._closed or time.monotonic() - self._down_since > self._backend.patience_s:
+                if self._closed or time.monotonic() - self._down_since > patience_s:
                     raise
                 self._failed(problem)
                 again = True

@@ -35,6 +35,7 @@ WRITE_S: Final = 30.0
 
 READ_S: Final = 90.0
 _PATIENCE_S: Final = 10.0
+_OPENING_PATIENCE_S: Final = 30.0
 _LOCK_S: Final = 10
 _SETTINGS: Final = (
     # A process that stands still in a transaction must not keep the others from writing.
@@ -94,6 +95,7 @@ class PostgresBackend(Backend):
 
     is_shared = True
     patience_s = _PATIENCE_S
+    opening_patience_s = _OPENING_PATIENCE_S
 
     def __init__(self, target: PostgresTarget, *, gateway_id: str) -> None:
         self.where = target.where
