@@ -14,6 +14,17 @@ if ! command -v helm >/dev/null && [ ! -x "$cache/helm" ]; then
     fi
 fi
 
+if [ ! -e "$cache/../compose-spec.json" ] && command -v go >/dev/null; then
+    echo "Fetching the schema of compose files"
+    mkdir -p "$cache"
+    work=$(mktemp -d)
+    (cd "$work" && go mod init schema && go mod download github.com/compose-spec/compose-go/v2@latest \
+        && find "$(go env GOMODCACHE)/github.com/compose-spec/compose-go" -name compose-spec.json \
+            -exec install -m 644 {} "$cache/../compose-spec.json" \;) >/dev/null 2>&1 \
+        || echo "the schema of compose files could not be fetched" >&2
+    rm -rf "$work"
+fi
+
 if ! { command -v buildah && command -v podman && command -v runc && command -v debootstrap; } >/dev/null; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "Installing buildah, podman, runc and debootstrap"

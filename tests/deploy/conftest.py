@@ -18,10 +18,12 @@ def _importable(name: str, path: Path) -> None:
 
 
 _importable("deploy_tools", Path(__file__).parent / "tools.py")
-for _name in ("chart", "network", "images", "pods"):
+for _name in ("chart", "network", "images", "pods", "compose"):
     _importable(f"deploy_{_name}", Path(__file__).parent / f"{_name}.py")
 
-import deploy_tools as tools  # noqa: E402 - needs the lines above
+import deploy_images as images  # noqa: E402 - needs the lines above
+import deploy_network as network  # noqa: E402
+import deploy_tools as tools  # noqa: E402
 from deploy_chart import Chart  # noqa: E402
 
 
@@ -32,3 +34,20 @@ def chart() -> Chart:
     if helm is None:
         pytest.skip("helm is not installed: scripts/install-tools.sh installs it, with Go")
     return Chart(helm)
+
+
+@pytest.fixture(scope="session")
+def built() -> dict[str, str]:
+    """The images, as the chart names them."""
+    missing = images.missing_tools()
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}; scripts/install-tools.sh installs them")
+    reason = network.why_not()
+    if reason:
+        pytest.skip(reason)
+    try:
+        return images.build()
+    except images.NotBuilt as error:
+        if "debootstrap" in str(error):
+            pytest.skip(f"no base image: {error}")
+        raise

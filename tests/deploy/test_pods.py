@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import deploy_images as images
-import deploy_network as network
 import pytest
 import yaml
 from deploy_chart import Chart, Manifests, case, nested
@@ -36,23 +35,6 @@ SPELLINGS = {
     "of the comment": "__CONTROLPLANE__APIM_OAUTH2__CLIENT_ID __CONTROLPLANE__APIM_OAUTH2__CLIENT_SECRET",
 }
 USER = "__CONTROLPLANE__APIM_OAUTH2__USERNAME __CONTROLPLANE__APIM_OAUTH2__PASSWORD"
-
-
-@pytest.fixture(scope="module")
-def built() -> dict[str, str]:
-    """The images, as the chart names them."""
-    missing = images.missing_tools()
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}; scripts/install-tools.sh installs them")
-    reason = network.why_not()
-    if reason:
-        pytest.skip(reason)
-    try:
-        return images.build()
-    except images.NotBuilt as error:
-        if "debootstrap" in str(error):
-            pytest.skip(f"no base image: {error}")
-        raise
 
 
 @pytest.fixture
