@@ -51,5 +51,6 @@ QUICK = Plan(
     revocations=20,
     warm_up_events=500,
     events=1_000,
+    settled_s=2.0,
     fleet=0,
 )

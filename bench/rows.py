@@ -55,7 +55,7 @@ def markdown(rows: Iterable[Row]) -> str:
     lines = ["| Row | Value | Unit | Target | Met |", "|---|---|---|---|---|"]
     for one in rows:
         met = "" if one.target is None else "yes" if one.ok else "**no**"
-        lines.append(f"| {one.name} | {one.value:g} | {one.unit} | {one.target or ''} | {met} |")
+        lines.append(f"| {one.name} | {one.value:.10g} | {one.unit} | {one.target or ''} | {met} |")
     return "\n".join(lines)
 
 
