@@ -77,6 +77,7 @@ class Double:
     refusal: tuple[int, dict[str, Any]] | None = None
     status: dict[str, Any] = field(default_factory=dict)
     drift: tuple[int, dict[str, Any]] = (200, {})
+    plan: tuple[int, dict[str, Any]] = (200, {})
     calls: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     marks: bool = True
@@ -109,6 +110,14 @@ def _drift(state: Double) -> Callable[[Request], Awaitable[Response]]:
         return JSONResponse(state.drift[1], state.drift[0])
 
     return drift
+
+
+def _plan(state: Double) -> Callable[[Request], Awaitable[Response]]:
+    async def plan(request: Request) -> Response:
+        state.calls.append(f"{request.method} {request.url.path}?{request.url.query}")
+        return JSONResponse(state.plan[1], state.plan[0])
+
+    return plan
 
 
 def _application(state: Double) -> Starlette:
@@ -153,6 +162,7 @@ def _application(state: Double) -> Starlette:
             Route(f"{base}/serving/{{change}}", serving),
             Route(f"{admin}/status", status),
             Route(f"{admin}/drift", _drift(state)),
+            Route(f"{admin}/apim/plan", _plan(state)),
         ]
     )
 

@@ -17,8 +17,8 @@ from gatewright.store import Store, apim_records, artifacts, outbox
 from gatewright.store.apim_records import ApimRecord, Failure
 from gatewright.store.rows import OutboxRow, SyncStatus
 
-LEASE: Final = timedelta(minutes=3)
-"""For how long a claim holds without a further step: longer than the calls of one attempt may take together."""
+LEASE: Final = timedelta(seconds=90)
+"""For how long a claim holds; it is extended right before an import is sent, and outlasts token and import."""
 
 MEMORY: Final = timedelta(days=30)
 """For how long an API that is gone is remembered."""
@@ -84,6 +84,15 @@ class ApimRecords:
     async def dismiss(self, row_id: int) -> None:
         """There is nothing to do for a row."""
         await self._store.write(lambda connection: outbox.done(connection, self._gateway_id, row_id))
+
+    async def release(self, uuids: Collection[str]) -> None:
+        """End claims: this process goes."""
+
+        def work(connection: Connection) -> None:
+            for uuid in uuids:
+                apim_records.release(connection, self._gateway_id, uuid)
+
+        await self._store.write(work)
 
     async def postpone(self, row_id: int, not_before: datetime, why: str) -> None:
         """Another process works on it: look again later."""
@@ -222,7 +231,6 @@ class ApimRecords:
         now = self._clock()
 
         def work(connection: Connection) -> None:
-            self._alter(connection, uuid, api_id=api_id)
             _mark(connection, self._gateway_id, uuid, "pending", api_id=api_id, info=None, now=now)
 
         await self._store.write(work)

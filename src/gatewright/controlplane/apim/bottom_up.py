@@ -93,7 +93,7 @@ class BottomUp:
     def not_offered(self) -> None:
         """The link to a cloud control plane is up."""
         self._mode = "cloud"
-        self._sync.disconnect()
+        self._sync.disconnect(elsewhere=True)
         if self._is_first(_NOT_OFFERED):
             _log.info(_NOT_OFFERED)
 

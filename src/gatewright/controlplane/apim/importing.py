@@ -102,7 +102,6 @@ class Import:
         return await self._done(Imported(intent.api_id, revision))
 
     async def _take(self, intent: Intent) -> Outcome:
-        await self._tools.records.link(self._item.uuid, intent.api_id)
         problem = await self._tools.take_theirs(self._item.uuid, intent.api_id, self._record.revision or "")
         if problem:
             return Outcome(kind="failed", message=f"{intent.reason}: {problem}")

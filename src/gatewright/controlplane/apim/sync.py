@@ -6,6 +6,7 @@ sync switched off, only departures are worked on: what was deleted here must not
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
@@ -70,7 +71,7 @@ class Sync:
         self._reopen = False
         self._ahead: dict[int, tuple[str, str]] = {}
         self._work = Work(deployments)
-        self._connected = False
+        self._connected = self._here = False
         self._opened_at: float | None = None
         self._departing: dict[str, asyncio.Event] = {}
 
@@ -86,15 +87,16 @@ class Sync:
 
     def connect(self) -> None:
         """The link to an API Manager is up."""
-        self._connected = self._reopen = True
+        self._here = self._connected = self._reopen = True
         self._ready.clear()
         self._wake.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="apim-sync")
 
-    def disconnect(self) -> None:
-        """The link is down; what is under way goes on."""
+    def disconnect(self, *, elsewhere: bool = False) -> None:
+        """The link is down; what is under way goes on. `elsewhere`: it leads to no API Manager any more."""
         self._connected = False
+        self._here = self._here and not elsewhere
         self._ready.clear()
 
     def hurry(self) -> None:
@@ -105,10 +107,14 @@ class Sync:
     async def stop(self) -> None:
         """End; what is under way is found again at the next start."""
         task, self._task = self._task, None
+        under_way = [item.uuid for item in self._running.values()]
         tasks = [*self._running, *([task] if task is not None else [])]
         for each in tasks:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if under_way:
+            with contextlib.suppress(StoreUnavailable):
+                await self._records.release(under_way)
 
     async def departed(self, uuid: str, patience: float) -> None:
         """Returns when a deleted API has had its first turn, at the latest after `patience` seconds."""
@@ -171,6 +177,8 @@ class Sync:
 
     async def _start_what_may(self) -> float:
         """Start turns; returns for how many seconds there is nothing to start without news."""
+        if not self._here:
+            return _PAUSE
         now = self._now()
         slots = self._gate.slots(now, len(self._running))
         if slots <= 0:
@@ -181,6 +189,8 @@ class Sync:
             if slots <= 0:
                 break
             item = await self._work.item(row.id)
+            if row not in self._ready:
+                break  # what was read ahead is void: the link has changed, or what stood in the way has gone
             if item is not None and self._is_blocked(item):
                 continue
             self._ready.remove(row)
@@ -268,7 +278,7 @@ class Sync:
             return
         if outcome.outage:
             self._gate.failed(self._now(), outcome.retry_after)
-        if outcome.temporary:
+        if outcome.temporary or outcome.outage:
             self._failing.add(item.uuid)
         wait = self._wait(row.attempts, outcome)
         later = None if wait is None else self._clock() + timedelta(seconds=wait)

@@ -32,6 +32,8 @@ class Theirs:
 
         `ours`: the revision that the last sync made; it is what we have already, not theirs.
         """
+        # From now on an event about their API is about ours: whenever it is deployed to this gateway, it comes here.
+        await self._deployments.apim.link(local_id, api_id)
         revisions = await self._publisher.revisions(api_id)
         if isinstance(revisions, CallFailed):
             return revisions.message
