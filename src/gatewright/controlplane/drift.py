@@ -21,6 +21,7 @@ from gatewright.controlplane.drift_judgement import (
     state_differences,
     with_frozen_defaults,
 )
+from gatewright.controlplane.drift_records import RecordDrift
 from gatewright.controlplane.drift_report import MOST_ARTIFACTS, ArtifactDrift, Difference, Drift
 from gatewright.controlplane.handlers.documents import Unusable, read_document
 from gatewright.controlplane.rest import CallFailed, Rest
@@ -29,6 +30,7 @@ from gatewright.controlplane.words import quoted
 from gatewright.deployment import Deployments
 from gatewright.deployment.ids import Clock
 from gatewright.deployment.results import DeploymentError
+from gatewright.deployment.secrets import Secrets
 from gatewright.store import StoreUnavailable
 from gatewright.store.errors import KeyFileError
 from gatewright.store.rows import ArtifactRow
@@ -60,12 +62,17 @@ class DriftCheck:
         *,
         clock: Clock,
         on_prem: Callable[[], bool],
+        secrets: Secrets | None = None,
+        versions: Mapping[str, str] | None = None,
     ) -> None:
+        """`secrets`, `versions`: see RecordDrift."""
         self._deployments = deployments
         self._rest = rest
         self._config = config
         self._clock = clock
         self._on_prem = on_prem
+        self._secrets = secrets
+        self._versions = versions if versions is not None else {}
         self._lock = asyncio.Lock()
 
     async def run(self, names: Iterable[str] = ()) -> Drift:
@@ -79,24 +86,39 @@ class DriftCheck:
             raise Impossible(f"the stored artifacts cannot be read: {problem}") from None
 
     async def _run(self, names: frozenset[str]) -> Drift:
-        first = await self._look(names, None)
-        second = first
-        if first.found:
+        first, records = await self._look(names, None), await self._look_at_records(names)
+        second, again = first, records
+        if first.found or records.found:
             await asyncio.sleep(SETTLING)
             second = await self._look(names, frozenset(first.found))
+            again = await self._look_at_records(names)
         different = [second.found[key] for key in first.found if key in second.found]
+        different += [again.found[key] for key in records.found if key in again.found]
+        problems = (*first.problems, *second.problems, *records.problems, *again.problems)
         return Drift(
             at=self._clock(),
             host=self._config.host,
-            compared=first.compared,
+            compared=first.compared + records.compared,
             different=len(different),
             routers=len(first.routers | second.routers),
             artifacts=tuple(different[:MOST_ARTIFACTS]),
             more=max(0, len(different) - MOST_ARTIFACTS),
             unknown=tuple(sorted(names - first.named)),
             notes=tuple(first.notes()),
-            problems=tuple(dict.fromkeys((*first.problems, *second.problems)))[:_MOST_PROBLEMS],
+            problems=tuple(dict.fromkeys(problems))[:_MOST_PROBLEMS],
         )
+
+    async def _look_at_records(self, names: frozenset[str]) -> RecordDrift:
+        records = RecordDrift(
+            self._deployments,
+            self._rest,
+            self._config,
+            secrets=self._secrets,
+            versions=self._versions,
+            clock=self._clock,
+        )
+        await records.look(names, on_prem=self._on_prem())
+        return records
 
     async def _look(self, names: frozenset[str], only: frozenset[str] | None) -> "_Look":
         answer = await self._rest.deployments()

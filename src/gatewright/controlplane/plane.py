@@ -171,7 +171,15 @@ class ControlPlane:
             random=random,
             now=_now,
         )
-        self._drift = DriftCheck(deployments, self._rest, self._config, clock=clock, on_prem=lambda: self._on_prem)
+        self._drift = DriftCheck(
+            deployments,
+            self._rest,
+            self._config,
+            clock=clock,
+            on_prem=lambda: self._on_prem,
+            secrets=secrets,
+            versions=self._secrets.versions,
+        )
 
     @property
     def configured(self) -> bool:

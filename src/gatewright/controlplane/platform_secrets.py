@@ -50,6 +50,11 @@ class PlatformSecrets:
         """Whether secrets can be kept."""
         return self._secrets is not None
 
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """The control plane's hash of each secret when its value came; empty: it came without one."""
+        return self._hashes
+
     async def stop(self) -> None:
         """End what is under way."""
         tasks = list(self._fetches.values())

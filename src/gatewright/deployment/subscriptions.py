@@ -1,7 +1,7 @@
 """The write path of subscriptions, their plans and applications, as its callers see it."""
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -156,6 +156,16 @@ class Subscriptions:
                 lambda connection: plan_writes.replace(connection, scope, differing, believed, asked_at=asked_at)
             )
         return _summary(done, len(listed) - len(differing), len(doomed) - len(believed))
+
+    def differing_plans(self, stored: Iterable[PlanRow], wanted: Iterable[PlanEvent]) -> builtins.list[PlanEvent]:
+        """The entries of a list that `replace_plans` would write."""
+        return plan_writes.differing(stored, wanted, self._scope(""))
+
+    def differing(
+        self, api_id: str, stored: Iterable[SubscriptionRow], wanted: Iterable[SubscriptionEvent]
+    ) -> builtins.list[SubscriptionEvent]:
+        """The entries of an API's list that `replace_subscriptions` would write."""
+        return subscription_writes.differing(stored, wanted, self._scope(""), api_id)
 
     async def apply_subscription(
         self, event: SubscriptionEvent, *, update: bool = False, correlation_id: str
