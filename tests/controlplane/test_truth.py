@@ -69,6 +69,7 @@ async def site_is_empty(site) -> bool:
     return await site.row("mine") is None
 
 
+@pytest.mark.conforms("CP-100")
 async def test_a_reconcile_corrects_what_was_called_failed(site, hostile, hostile_settings, listed):
     """The way to the definition was broken for a while; by now the deployment serves."""
     good, listed.batch = listed.batch, (404, b"")

@@ -66,6 +66,7 @@ def test_a_schedule_is_a_function_of_its_seed() -> None:
     assert kinds == set(fault_schedule.FAULT_KINDS)
 
 
+@pytest.mark.conforms("CP-089", "CP-130")
 def test_schedules(worlds: Worlds, seed: int) -> None:
     schedule = fault_schedule.make(seed, patient=seed >= DEFAULT and seed % 10 == 0)
     world = worlds.world()

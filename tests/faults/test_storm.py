@@ -69,6 +69,7 @@ async def line(hub: Hub, tmp_path: Path) -> AsyncIterator[tuple[Line, Path]]:
         pytest.param(60.0, 1.0, 300.0, 0.15, id="a-minute", marks=pytest.mark.long),
     ],
 )
+@pytest.mark.conforms("CP-145")
 async def test_two_hundred_gateways_lose_the_hub_and_return(
     hub: Hub,
     tokens: dict[str, str],

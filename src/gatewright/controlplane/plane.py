@@ -54,8 +54,8 @@ CONFIRM_AFTER: Final = 30.0
 """Seconds until deletions that were not believed are looked at again."""
 
 MEND_AFTER: Final = 5.0
-"""Seconds until a reconcile follows events that could not be carried out, or an incomplete reconcile; doubled each time
-that it is incomplete again."""
+"""Seconds, at most, until a reconcile follows events that could not be carried out, or an incomplete reconcile; doubled
+each time that it is incomplete again."""
 
 _NOT_CONFIGURED: Final = "Set controller.controlplane.host and controller.controlplane.token to connect."
 _log = get_logger(__name__)
@@ -423,7 +423,8 @@ class ControlPlane:
     def _want_soon(self) -> None:
         """Not at once: what went wrong may go wrong for many events, and for a while."""
         if self._soon is None:
-            self._soon = asyncio.get_running_loop().call_later(MEND_AFTER, self._mend)
+            wait = MEND_AFTER * (0.5 + 0.5 * self._random())
+            self._soon = asyncio.get_running_loop().call_later(wait, self._mend)
 
     def _mend(self) -> None:
         self._soon = None

@@ -22,6 +22,7 @@ from gatewright.wire.kinds import PROJECT_ANNOTATION
 SUBSCRIBED: Final = {"name": "subscription-validation", "version": "v1"}
 BROKEN: Final = {"name": "no-such-policy", "version": "v1"}
 _POLICIES: Final = {"open": [], "keyed": [KEY_POLICY], "subscribed": [SUBSCRIBED]}
+_COLLECTIONS: Final = {"provider": "llm-providers", "proxy": "llm-proxies"}
 _GRACE: Final = 3.0
 """Seconds in which what is acknowledged must be seen at Envoy while the line is bad and the machine is busy."""
 
@@ -37,7 +38,7 @@ class Credential(msgspec.Struct):
 
 
 class HubApi(msgspec.Struct):
-    """An API as the hub was told. `steps`: every state since it was created: a version served, or 0 for nothing."""
+    """An artifact as the hub was told. `steps`: every state since its creation: a version served, or 0 for nothing."""
 
     handle: str
     flavour: str
@@ -50,11 +51,22 @@ class HubApi(msgspec.Struct):
 
     broken: set[int] = set()
 
+    @property
+    def has_traffic(self) -> bool:
+        """Whether Envoy can be asked for it. Other kinds are judged by what is stored and said of them."""
+        return self.flavour in _POLICIES
+
+    @property
+    def path(self) -> str:
+        """In the management API."""
+        return f"/{_COLLECTIONS.get(self.flavour, 'rest-apis')}/{self.handle}"
+
 
 class OwnApi(msgspec.Struct):
     """An API as the gateway was told; `certain` is False while a write's answer is missing."""
 
     handle: str
+    flavour: str
     version: int = 0
     exists: bool = False
     certain: bool = True
@@ -67,14 +79,13 @@ class Played:
         self.world = world
         self.schedule = schedule
         prefix = f"s{schedule.seed}"
-        self.hub_apis = [
-            HubApi(f"{prefix}-h{number}", fault_schedule.FLAVOURS[number]) for number in range(fault_schedule.HUB_APIS)
-        ]
-        self.own_apis = [OwnApi(f"{prefix}-g{number}") for number in range(fault_schedule.OWN_APIS)]
+        self.hub_apis = [HubApi(f"{prefix}-h{n}", flavour) for n, flavour in enumerate(fault_schedule.FLAVOURS)]
+        self.own_apis = [OwnApi(f"{prefix}-g{n}", flavour) for n, flavour in enumerate(fault_schedule.OWN_FLAVOURS)]
         self.keys: dict[str, Credential] = {}
         self.subscriptions: dict[str, Credential] = {}
         self.plans: dict[str, str] = {}
         self.own_keys: dict[str, Credential] = {}
+        self.own_subscriptions: dict[str, Credential] = {}
         self.lies: list[str] = []
         self.told: list[str] = []
         self.faults = Faults(schedule.seed)
@@ -109,7 +120,7 @@ class Played:
         """Delete what was made, so that the next schedule finds a small world."""
         async with self._clients():
             assert self._client is not None
-            for api in self.hub_apis:
+            for api in reversed(self.hub_apis):
                 if api.exists:
                     await self._client.delete_artifact(api.handle)
             for own in self.own_apis:
@@ -155,6 +166,11 @@ class Played:
                 await asyncio.to_thread(world.kill_envoy)
                 await asyncio.sleep(0.1)
                 await asyncio.to_thread(world.router.wait_for_router)
+            return
+        if victim == "router":
+            with self.probe.excused():
+                await asyncio.to_thread(world.router.kill)
+                await asyncio.to_thread(world.router.start)
             return
         process = {"controller": world.controller, "hub": world.hub}[victim]
         self._up[victim].clear()
@@ -265,37 +281,70 @@ class Played:
                 credential.active = False
 
     def document(self, api: HubApi, version: int, *, broken: bool = False) -> dict[str, Any]:
-        policies = [BROKEN] if broken else _POLICIES[api.flavour]
-        return rest_api(api.handle, self.world.backend.port, base=f"/v{version}", policies=policies)
+        port, edition = self.world.backend.port, f"/edition-{version}"
+        if api.has_traffic:
+            policies = [BROKEN] if broken else _POLICIES[api.flavour]
+            return rest_api(api.handle, port, base=edition, policies=policies)
+        spec: dict[str, Any] = {"displayName": api.handle, "version": "v1.0", "context": f"/{api.handle}{edition}"}
+        if api.flavour == "provider":
+            upstream = {"url": f"http://127.0.0.1:{port}{edition}"}
+            spec |= {"template": "openai", "upstream": upstream, "accessControl": {"mode": "allow_all"}}
+        else:
+            spec |= {"provider": {"id": self.hub_apis[fault_schedule.PROVIDER].handle}}
+        kind = {"provider": "LlmProvider", "proxy": "LlmProxy"}[api.flavour]
+        version_of_api = "gateway.api-platform.wso2.com/v1"
+        return {"apiVersion": version_of_api, "kind": kind, "metadata": {"name": api.handle}, "spec": spec}
 
     # -- the gateway's side --------------------------------------------------------------------------------------------
 
     async def _gateway(self, operation: Operation) -> None:
         api = self.own_apis[int(operation.subject)]
-        name = operation.options.get("name", "")
         match operation.what:
             case "create" | "edit":
                 await self._write(api, operation.options["version"])
             case "delete":
                 status, _ = await self._manage("DELETE", f"/rest-apis/{api.handle}")
                 api.exists, api.certain = status not in {200, 404}, status != 0
-                self.own_keys = {}
-            case "key":
-                status, made = await self._manage("POST", f"/rest-apis/{api.handle}/api-keys", {"name": name})
-                if status in {200, 201}:
-                    self.own_keys[name] = Credential(api.handle, name, made["apiKey"]["apiKey"])
-            case "revoke":
-                status, _ = await self._manage("DELETE", f"/rest-apis/{api.handle}/api-keys/{name}")
-                if name in self.own_keys and status:
-                    self.own_keys[name].active = False
-                else:
-                    self.own_keys.pop(name, None)
+                for credentials in (self.own_keys, self.own_subscriptions):
+                    for each in [each for each in credentials.values() if each.api == api.handle]:
+                        del credentials[each.name]
+            case "key" | "subscribe":
+                await self._give(api, operation.what, operation.options["name"])
+            case "revoke" | "unsubscribe":
+                await self._take(api, operation.what, operation.options["name"])
+
+    async def _give(self, api: OwnApi, what: str, name: str) -> None:
+        """A key or a subscription. Without an answer nobody has it."""
+        if what == "key":
+            status, made = await self._manage("POST", f"/rest-apis/{api.handle}/api-keys", {"name": name})
+            if status in {200, 201}:
+                self.own_keys[name] = Credential(api.handle, name, made["apiKey"]["apiKey"])
+            return
+        token = f"{api.handle}-{name}-token"
+        status, made = await self._manage("POST", "/subscriptions", {"apiId": api.handle, "subscriptionToken": token})
+        if status in {200, 201}:
+            self.own_subscriptions[name] = Credential(api.handle, name, token, uuid=made["id"])
+
+    async def _take(self, api: OwnApi, what: str, name: str) -> None:
+        """End one. Without an answer nobody knows whether it lives."""
+        known = self.own_keys if what == "revoke" else self.own_subscriptions
+        credential = known.get(name)
+        if credential is None:
+            return
+        path = f"/rest-apis/{api.handle}/api-keys/{name}" if what == "revoke" else f"/subscriptions/{credential.uuid}"
+        status, _ = await self._manage("DELETE", path)
+        credential.active = False
+        if not status:
+            del known[name]
 
     async def _write(self, api: OwnApi, version: int) -> None:
         annotations = {PROJECT_ANNOTATION: "default"}
-        policies = [KEY_POLICY] if api is self.own_apis[1] else []
         document = rest_api(
-            api.handle, self.world.backend.port, base=f"/v{version}", policies=policies, annotations=annotations
+            api.handle,
+            self.world.backend.port,
+            base=f"/edition-{version}",
+            policies=_POLICIES[api.flavour],
+            annotations=annotations,
         )
         status, _ = await self._manage("PUT", f"/rest-apis/{api.handle}", document)
         if status == 404:
@@ -331,7 +380,7 @@ class Played:
 
     async def _must_serve(self, handle: str, deployment_id: str) -> None:
         api = next((api for api in self.hub_apis if api.handle == handle), None)
-        if api is None:
+        if api is None or not api.has_traffic:
             return
         deadline, served = time.monotonic() + _GRACE, Served(0, 0)
         while True:

@@ -53,7 +53,7 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     body = await reader.readexactly(int(length.group(1))) if length else b""
     version = 0
     if status == 200:
-        found = re.match(r"/v(\d+)/", json.loads(body)["path"])
+        found = re.match(r"/edition-(\d+)/", json.loads(body)["path"])
         version = int(found.group(1)) if found else 0
     return Served(status, version)
 

@@ -12,10 +12,12 @@ import msgspec
 
 Lane = str
 
-HUB_APIS: Final = 4
-OWN_APIS: Final = 3
-FLAVOURS: Final = ("open", "keyed", "subscribed", "open")
-"""Of the hub's APIs by number: what a caller needs."""
+FLAVOURS: Final = ("open", "keyed", "subscribed", "open", "provider", "proxy")
+"""Of the hub's artifacts by number: what a caller of an API needs, or another kind. The proxy needs the provider."""
+
+PROVIDER, PROXY = 4, 5
+OWN_FLAVOURS: Final = ("open", "keyed", "subscribed")
+"""Of the gateway's own APIs."""
 
 STATUSES: Final = (500, 502, 503, 429, 401, 404)
 """What the line answers by itself."""
@@ -65,7 +67,7 @@ def make(seed: int, *, patient: bool = False) -> Schedule:
         what, subject, options = lane.next()
         operations.append(Operation(round(at, 3), lane.name, what, subject, options))
     operations += _faults(rng, seconds, rng.randrange(3, 8) if patient else rng.randrange(1, 5), patient=patient)
-    operations += _kills(rng, seconds)
+    operations += _kills(rng, seconds, patient=patient)
     return Schedule(seed, round(seconds, 3), tuple(sorted(operations, key=lambda each: each.at)))
 
 
@@ -100,11 +102,14 @@ _FAULTS: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
 FAULT_KINDS: Final = tuple(_FAULTS)
 
 
-def _kills(rng: random.Random, seconds: float) -> list[Operation]:
-    """At most one process in a schedule dies, in about a third of them, the controller most often."""
-    victim = rng.choices(("", "controller", "envoy", "hub"), (65, 17, 9, 9))[0]
-    at = round(rng.uniform(0.1, seconds), 3)
-    return [Operation(at, "kill", "kill", victim)] if victim else []
+def _kills(rng: random.Random, seconds: float, *, patient: bool) -> list[Operation]:
+    """In about a third of the short schedules a process dies, the controller most often; in long ones several do."""
+    kills = []
+    for at in sorted(rng.uniform(0.1, seconds) for _ in range(3 if patient else 1)):
+        victim = rng.choices(("", "controller", "envoy", "hub", "router"), (62, 17, 9, 9, 3))[0]
+        if victim:
+            kills.append(Operation(round(at, 3), "kill", "kill", victim))
+    return kills
 
 
 class _HubLane:
@@ -114,8 +119,8 @@ class _HubLane:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._version = dict.fromkeys(range(HUB_APIS), 0)
-        self._state = dict.fromkeys(range(HUB_APIS), "absent")
+        self._version = dict.fromkeys(range(len(FLAVOURS)), 0)
+        self._state = dict.fromkeys(range(len(FLAVOURS)), "absent")
         self._keys: list[tuple[int, str]] = []
         self._subscriptions: list[tuple[int, str, str]] = []
         self._plans: list[str] = []
@@ -124,18 +129,15 @@ class _HubLane:
     def next(self) -> tuple[str, str, dict[str, Any]]:
         """The next operation; always one that the control plane accepts."""
         rng = self._rng
-        api = rng.randrange(HUB_APIS)
+        api = rng.randrange(len(FLAVOURS))
+        if api == PROXY and self._state[PROVIDER] != "deployed":
+            api = PROVIDER
         state, flavour = self._state[api], FLAVOURS[api]
         if state == "absent":
             return self._deploy(api)
         if state == "undeployed":
             return self._redeploy(api) if rng.random() < 0.6 else self._delete(api)
-        choices = ["edit"] * 4 + ["undeploy", "delete", "plan"]
-        if flavour == "keyed":
-            choices += ["key"] * 4 + ["revoke"] * (3 * bool(self._keys))
-        if flavour == "subscribed":
-            choices += ["subscribe"] * 4 + ["change"] * (3 * bool(self._subscriptions))
-        match rng.choice(choices):
+        match rng.choice(self._choices(api, flavour)):
             case "edit":
                 return self._deploy(api)
             case "undeploy":
@@ -161,11 +163,22 @@ class _HubLane:
         self._plans.append(plan)
         return "plan", plan, {}
 
+    def _choices(self, api: int, flavour: str) -> list[str]:
+        """What can be done with a deployed artifact, the likelier the more often."""
+        choices = ["edit"] * 4 + ["plan"]
+        if api != PROVIDER or self._state[PROXY] == "absent":
+            choices += ["undeploy", "delete"]
+        if flavour == "keyed":
+            choices += ["key"] * 4 + ["revoke"] * (3 * bool(self._keys))
+        if flavour == "subscribed":
+            choices += ["subscribe"] * 4 + ["change"] * (3 * bool(self._subscriptions))
+        return choices
+
     def _deploy(self, api: int) -> tuple[str, str, dict[str, Any]]:
         self._version[api] += 1
         self._state[api] = "deployed"
         # Something that the control plane takes and the gateway cannot.
-        broken = self._version[api] > 1 and self._rng.random() < 0.12
+        broken = api < PROVIDER and self._version[api] > 1 and self._rng.random() < 0.12
         return "deploy", str(api), {"version": self._version[api], **({"broken": True} if broken else {})}
 
     def _redeploy(self, api: int) -> tuple[str, str, dict[str, Any]]:
@@ -194,34 +207,36 @@ class _HubLane:
 
 
 class _OwnLane:
-    """What people do at the gateway. Number 1 wants keys."""
+    """What people do at the gateway."""
 
     name: Final = "gateway"
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._version = dict.fromkeys(range(OWN_APIS), 0)
-        self._exists = dict.fromkeys(range(OWN_APIS), False)
-        self._keys: list[str] = []
+        self._version = dict.fromkeys(range(len(OWN_FLAVOURS)), 0)
+        self._exists = dict.fromkeys(range(len(OWN_FLAVOURS)), False)
+        self._credentials: dict[int, list[str]] = {1: [], 2: []}
         self._count = 0
 
     def next(self) -> tuple[str, str, dict[str, Any]]:
         """The next operation."""
         rng = self._rng
-        api = rng.randrange(OWN_APIS)
+        api = rng.randrange(len(OWN_FLAVOURS))
         if not self._exists[api]:
             self._exists[api] = True
             return self._write("create", api)
-        if api == 1 and rng.random() < 0.5:
-            if self._keys and rng.random() < 0.4:
-                return "revoke", "1", {"name": self._keys.pop(rng.randrange(len(self._keys)))}
+        known = self._credentials.get(api)
+        if known is not None and rng.random() < 0.5:
+            give, take = {"keyed": ("key", "revoke"), "subscribed": ("subscribe", "unsubscribe")}[OWN_FLAVOURS[api]]
+            if known and rng.random() < 0.4:
+                return take, str(api), {"name": known.pop(rng.randrange(len(known)))}
             self._count += 1
-            self._keys.append(f"own-{self._count}")
-            return "key", "1", {"name": self._keys[-1]}
+            known.append(f"own-{self._count}")
+            return give, str(api), {"name": known[-1]}
         if rng.random() < 0.3:
             self._exists[api] = False
-            if api == 1:
-                self._keys.clear()
+            if known is not None:
+                known.clear()
             return "delete", str(api), {}
         return self._write("edit", api)
 

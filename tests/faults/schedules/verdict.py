@@ -78,9 +78,13 @@ def _broken_ids(views: dict[str, DeploymentView], handles: set[str]) -> set[str]
 
 async def _hub_api(played: Played, hub: HubClient, api: HubApi, view: DeploymentView | None) -> AsyncIterator[str]:
     served = await ask(played.ports["http"], f"/{api.handle}/items")
-    stored = await _stored(played, api.handle)
+    stored = await _stored(played, api.path)
     if not api.exists or view is None:
-        places = (("hub lists", view), ("gateway stores", stored), ("Envoy serves", served.status != 404))
+        places = (
+            ("hub lists", view),
+            ("gateway stores", stored),
+            ("Envoy serves", served.status != 404 if api.has_traffic else api.exists),
+        )
         for place, is_there in places:
             if bool(is_there) != api.exists:
                 yield f"{api.handle}: exists={api.exists}, but: the {place} it: {is_there}"
@@ -94,7 +98,8 @@ async def _hub_api(played: Played, hub: HubClient, api: HubApi, view: Deployment
         return
     if view.status != view.desired:
         yield f"{api.handle}: wanted {view.desired}, the hub shows {view.status} {view.reason}, Envoy answers {served}"
-    if not served.fits([api.version if api.deployed else 0], guarded=api.flavour != "open"):
+    wanted = [api.version if api.deployed else 0]
+    if api.has_traffic and not served.fits(wanted, guarded=api.flavour != "open"):
         yield f"{api.handle}: version {api.version} deployed={api.deployed}, Envoy answers {served}"
     if api.deployed:
         for place, document in (("hub", (await hub.artifact(api.handle)).document), ("gateway", str(stored))):
@@ -104,14 +109,14 @@ async def _hub_api(played: Played, hub: HubClient, api: HubApi, view: Deployment
 
 async def _own_api(played: Played, hub: HubClient, api: OwnApi, view: DeploymentView | None) -> AsyncIterator[str]:
     served = await ask(played.ports["http"], f"/{api.handle}/items")
-    stored = await _stored(played, api.handle)
+    stored = await _stored(played, f"/rest-apis/{api.handle}")
     if api.certain:
         if api.exists and (stored is None or _version(str(stored)) != api.version):
             yield f"{api.handle}: version {api.version} was made at the gateway, stored is {stored}"
         if not api.exists and stored is not None:
             yield f"{api.handle}: was deleted at the gateway, and is there"
     version = 0 if stored is None else _version(str(stored))
-    if not served.fits([version], guarded=api is played.own_apis[1]):
+    if not served.fits([version], guarded=api.flavour != "open"):
         yield f"{api.handle}: version {version} is stored, Envoy answers {served}"
     if stored is None:
         if view is not None and view.status != "UNDEPLOYED":
@@ -130,7 +135,7 @@ async def _credentials(played: Played) -> AsyncIterator[str]:
     apis = {api.handle: api for api in played.hub_apis} | {own.handle: own for own in played.own_apis}
     for header, credentials, refusal in (
         ("api-key", [*played.keys.values(), *played.own_keys.values()], 401),
-        ("subscription-key", list(played.subscriptions.values()), 403),
+        ("subscription-key", [*played.subscriptions.values(), *played.own_subscriptions.values()], 403),
     ):
         for credential in credentials:
             api = apis.get(credential.api)
@@ -150,12 +155,12 @@ def _about(header: str, credential: Credential) -> str:
     return f"{header} {credential.name} ({'active' if credential.active else 'ended'})"
 
 
-async def _stored(played: Played, handle: str) -> Any:
-    response = await asyncio.to_thread(played.world.controller.management.get, f"/rest-apis/{handle}")
+async def _stored(played: Played, path: str) -> Any:
+    response = await asyncio.to_thread(played.world.controller.management.get, path)
     return response.text if response.status_code == 200 else None
 
 
 def _version(document: str) -> int:
-    """Which of its versions a document is, by its upstream's path."""
-    found = re.search(r"http://127\.0\.0\.1:\d+/v(\d+)", document)
+    """Which of its versions a document is, by the path of its upstream or of itself."""
+    found = re.search(r"/edition-(\d+)", document)
     return int(found.group(1)) if found else 0

@@ -17,10 +17,12 @@ from typing import Any, Final, Self, TypeVar
 import envoy_certificates
 import fault_line
 import gateway_processes as processes
+import httpx2
 import yaml
 from envoy_harness import Backend
 from fault_line import Faults, Line
 
+from gatewright.controlplane.half_open import closing_trace
 from gatewright.hub.client import HubClient
 from gatewright.wire.kinds import PROJECT_ANNOTATION
 
@@ -70,7 +72,10 @@ class World:
         for site in (self.router, self.controller, self.hub):
             if site.is_running:
                 site.kill()
-        self.do(self.line.__aexit__())
+        for gateway in (self.router, self.controller):
+            gateway.management.close()
+            gateway.admin.close()
+        self.do(self._close_line())
         self.backend.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -82,8 +87,14 @@ class World:
         return future.result(timeout)
 
     def client(self) -> HubClient:
-        """Of the hub, not over the bad line."""
-        return HubClient.from_data_dir(self.hub.data_dir, port=self.hub.port)
+        """Of the hub, not over the bad line. It may be given up while it connects."""
+        client = HubClient.from_data_dir(self.hub.data_dir, port=self.hub.port)
+
+        async def closing(request: httpx2.Request) -> None:
+            request.extensions["trace"] = closing_trace()
+
+        client.http.event_hooks = {"request": [closing]}
+        return client
 
     def kill_envoy(self) -> None:
         os.kill(self.router.process.envoy(), signal.SIGKILL)
@@ -91,6 +102,10 @@ class World:
     async def _open_line(self, trusted: ssl.SSLContext) -> Line:
         line = Line(self.server, trusted, port=0, target=self.hub.port, faults=Faults(0))
         return await line.__aenter__()
+
+    async def _close_line(self) -> None:
+        await self.line.__aexit__()
+        await asyncio.sleep(0.05)  # sockets are closed in the next turns of the loop
 
     def _over(self, token: str, ca_file: Path) -> dict[str, Any]:
         over = self.hub.over(token, reconnect_initial="50ms", reconnect_max="400ms")

@@ -152,21 +152,25 @@ class Pusher:
         rows = sorted(await self._deployments.some(made_here), key=lambda row: (row.created_at, row.uuid), reverse=True)
         items = [_Item(row, False, queued.get(row.uuid)) for row in ranked(rows)]
         here = {row.uuid for row in rows}
-        gone = [row for row in queued.values() if row.entity_id not in here]
-        return [item for row in gone for item in await self._of(row, None)] + items
+        deletions = await self._still_due((row, None) for row in queued.values() if row.entity_id not in here)
+        return deletions + items
 
     async def _due(self) -> list[_Item]:
         """What the outbox holds that may be tried now."""
         now = self._clock()
+        rows = [row for row in await self._queue() if row.not_before is None or row.not_before <= now]
+        items = await self._still_due([(row, await self._deployments.get_by_id(row.entity_id)) for row in rows])
+        return sorted(items, key=lambda item: (not item.deleted, push_rank(item.artifact.kind)))
+
+    async def _still_due(self, rows: Iterable[tuple[OutboxRow, ArtifactRow | None]]) -> list[_Item]:
+        """Outbox rows with their artifacts; those that have become void are done."""
         items: list[_Item] = []
-        for row in await self._queue():
-            if row.not_before is not None and row.not_before > now:
-                continue
-            found = await self._of(row, await self._deployments.get_by_id(row.entity_id))
+        for row, artifact in rows:
+            found = await self._of(row, artifact)
             if not found:
                 await self._deployments.outbox_done(row.id)
             items += found
-        return sorted(items, key=lambda item: (not item.deleted, push_rank(item.artifact.kind)))
+        return items
 
     async def _queue(self) -> list[OutboxRow]:
         """All that waits; notes when the first of it may be tried again."""
