@@ -22,15 +22,21 @@ async def test_a_record_is_replaced_and_forgotten(store, artifact):
     assert not await store.write(lambda c: apim_records.forget(c, G, "u"))
 
 
-async def test_what_is_gone_is_remembered_for_a_while(store, artifact):
+async def test_what_is_gone_is_remembered_for_a_while(store, add, artifact):
     now = artifact("x").created_at
     for number in range(3):
-        gone = ApimRecord(uuid=f"u{number}", name="orders", version="v1", gone_at=now + timedelta(days=number))
+        day = now + timedelta(days=number)
+        gone = ApimRecord(uuid=f"u{number}", name="orders", version="v1", api_id="a", synced_at=day, gone_at=day)
         await store.write(lambda c, gone=gone: apim_records.put(c, G, gone))
-    found = await store.read(lambda c: apim_records.memory(c, G, "orders", "v1"))
-    assert found is not None
-    assert found.uuid == "u2"
-    assert await store.read(lambda c: apim_records.memory(c, G, "orders", "v2")) is None
+
+    def memory(uuid="new", version="v1"):
+        return store.read(lambda c: apim_records.memory(c, G, uuid, "orders", version))
+
+    assert (await memory()).uuid == "u2"
+    assert (await memory(uuid="u2")).uuid == "u1"
+    assert await memory(version="v2") is None
+    await add(artifact("x", uuid="u2"))
+    assert (await memory()).uuid == "u1", "what is still here is no memory"
     assert await store.write(lambda c: apim_records.forget_older(c, G, now + timedelta(days=1))) == 1
     assert await store.read(lambda c: apim_records.everything(c, G)) == []
 

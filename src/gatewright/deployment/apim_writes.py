@@ -40,6 +40,16 @@ class ApimRecords:
         """The record of an artifact."""
         return await self._store.read(lambda connection: apim_records.find(connection, self._gateway_id, uuid))
 
+    async def known(self, uuid: str, name: str, version: str) -> ApimRecord:
+        """What `begin` would start from; writes nothing."""
+
+        def work(connection: Connection) -> ApimRecord:
+            record = apim_records.find(connection, self._gateway_id, uuid)
+            same = record is not None and (record.name, record.version) == (name, version)
+            return _known(connection, self._gateway_id, (uuid, name, version), record if same else None)
+
+        return await self._store.read(work)
+
     async def everything(self) -> list[ApimRecord]:
         """All that are not memories, in no order."""
         return await self._store.read(lambda connection: apim_records.everything(connection, self._gateway_id))
@@ -265,19 +275,28 @@ def _begin(
     record = apim_records.find(connection, gateway_id, uuid)
     if record is not None and not apim_records.claim(connection, gateway_id, uuid, owner=owner, now=now, lease=LEASE):
         return None
-    if record is None or (record.name, record.version) != (name, version):
-        if record is not None:
-            _leave(connection, gateway_id, record, now)
-        remembered = apim_records.memory(connection, gateway_id, name, version)
-        record = ApimRecord(uuid=uuid, name=name, version=version)
-        if remembered is not None:
-            apim_records.forget(connection, gateway_id, remembered.uuid)
-            record = msgspec.structs.replace(
-                record, api_id=remembered.api_id, fingerprint=remembered.fingerprint, synced_at=remembered.synced_at
-            )
-        apim_records.put(connection, gateway_id, record)
+    renamed = record is not None and (record.name, record.version) != (name, version)
+    if record is not None and renamed:
+        _leave(connection, gateway_id, record, now)
+    known = _known(connection, gateway_id, api, None if renamed else record)
+    if known != record:
+        apim_records.put(connection, gateway_id, known)
         apim_records.claim(connection, gateway_id, uuid, owner=owner, now=now, lease=LEASE)
-    return record
+    return known
+
+
+def _known(connection: Connection, gateway_id: str, api: tuple[str, str, str], record: ApimRecord | None) -> ApimRecord:
+    """The record of an API; one that was never synced takes over what is known of its predecessor there."""
+    uuid, name, version = api
+    record = record or ApimRecord(uuid=uuid, name=name, version=version)
+    if record.api_id is not None or record.begun is not None:
+        return record
+    before = apim_records.memory(connection, gateway_id, uuid, name, version)
+    if before is None:
+        return record
+    return msgspec.structs.replace(
+        record, api_id=before.api_id, fingerprint=before.fingerprint, synced_at=before.synced_at
+    )
 
 
 def _leave(connection: Connection, gateway_id: str, record: ApimRecord, now: datetime) -> None:
@@ -287,7 +306,14 @@ def _leave(connection: Connection, gateway_id: str, record: ApimRecord, now: dat
     entity = record.api_id if record.api_id and len(record.api_id) <= 64 else f"left-{record.uuid}"
     left = msgspec.structs.replace(record, uuid=entity, error=None, failure=None, failed_at=None)
     apim_records.put(connection, gateway_id, left)
-    _queue(connection, gateway_id, entity, action=OUTBOX_LEFT, payload={"record": msgspec.to_builtins(left)}, now=now)
+    _queue(
+        connection,
+        gateway_id,
+        entity,
+        action=OUTBOX_LEFT,
+        payload={"record": msgspec.to_builtins(left), "artifact": record.uuid},
+        now=now,
+    )
     _mark(connection, gateway_id, record.uuid, "pending", api_id=None, info=None, now=now)
 
 

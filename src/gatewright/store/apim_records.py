@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, insert, or_, select, update
 
-from gatewright.store.tables import apim_records
+from gatewright.store.tables import apim_records, artifacts
 
 Failure = Literal["temporary", "permanent"]
 
@@ -47,11 +47,13 @@ _MEMORY = (
     select(*_COLUMNS)
     .where(
         _HERE,
-        apim_records.c.gone_at.is_not(None),
+        apim_records.c.uuid != bindparam("uuid"),
         apim_records.c.name == bindparam("name"),
         apim_records.c.version == bindparam("version"),
+        apim_records.c.api_id.is_not(None),
+        ~exists().where(artifacts.c.gateway_id == bindparam("here"), artifacts.c.uuid == apim_records.c.uuid),
     )
-    .order_by(apim_records.c.gone_at.desc())
+    .order_by(apim_records.c.synced_at.desc(), apim_records.c.uuid)
     .limit(1)
 )
 
@@ -66,9 +68,10 @@ def everything(connection: Connection, gateway_id: str) -> list[ApimRecord]:
     return [_row(row) for row in connection.execute(_ALL, {"here": gateway_id})]
 
 
-def memory(connection: Connection, gateway_id: str, name: str, version: str) -> ApimRecord | None:
-    """The latest record of an API of this name and version that is gone."""
-    return _first(connection.execute(_MEMORY, {"here": gateway_id, "name": name, "version": version}).first())
+def memory(connection: Connection, gateway_id: str, uuid: str, name: str, version: str) -> ApimRecord | None:
+    """The latest record of another API of this name and version, one that is no more here."""
+    found = connection.execute(_MEMORY, {"here": gateway_id, "uuid": uuid, "name": name, "version": version})
+    return _first(found.first())
 
 
 def put(connection: Connection, gateway_id: str, record: ApimRecord) -> None:

@@ -139,6 +139,23 @@ async def _nothing_departs(shop):
     return not (await shop.plane.bottom_up.overview([]))["departing"]
 
 
+async def test_an_api_comes_back_while_its_deletion_still_fails_there(opened):
+    async with opened() as shop:
+        first = ids(await shop.synced())
+        shop.turn(undeploy_mode="500")
+        await shop.delete("orders")
+        await shop.create("orders", context="/again")
+        assert (await shop.plane.plan([]))["apis"][0]["action"] in {"update", "none"}
+        second = ids(await shop.settled())
+        assert second["id"] == first["id"]
+        assert await shop.deployed_revisions(first["id"]) == [second["revision"]]
+        shop.turn(undeploy_mode="201")
+        await shop.plane.sync()
+        await until(lambda: _nothing_departs(shop))
+        assert await shop.deployed_revisions(first["id"]) == [second["revision"]]
+        assert await shop.status() == "success"
+
+
 @pytest.mark.conforms("AP-096")
 async def test_a_deletion_while_the_link_is_down_still_tries(shop):
     await shop.synced()

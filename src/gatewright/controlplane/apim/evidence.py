@@ -153,7 +153,8 @@ def _properties(written: object) -> dict[str, str]:
 
 def _fingerprint(tree: Mapping[str, Any]) -> str:
     seen: dict[str, Any] = {name: tree.get(name) for name in _OVERWRITTEN}
-    operations = [item for item in tree.get("operations") or () if isinstance(item, Mapping)]
+    listed = tree.get("operations")
+    operations = [item for item in listed if isinstance(item, Mapping)] if isinstance(listed, list) else []
     seen["operations"] = sorted(
         ({name: _bare(item.get(name)) for name in _OF_OPERATIONS} for item in operations),
         key=lambda item: (str(item["target"]), str(item["verb"])),

@@ -14,7 +14,6 @@ from gatewright.controlplane.apim.turn import Turns
 from gatewright.controlplane.apim.work import departure
 from gatewright.deployment import Deployments
 from gatewright.deployment.apim_writes import KIND
-from gatewright.store.apim_records import ApimRecord
 from gatewright.store.rows import ArtifactRow
 
 TIME_LIMIT: Final = 100.0
@@ -33,13 +32,11 @@ class Planner:
     async def run(self, names: Iterable[str]) -> dict[str, Any]:
         """Handles, ids or display names choose; all when there are none. Ready for JSON."""
         wanted = set(names)
-        records = {record.uuid: record for record in await self._deployments.apim.everything()}
         rows = [row for row in await self._deployments.list(KIND) if row.origin == "gateway_api"]
         chosen = [row for row in reversed(rows) if not wanted or wanted & {row.handle, row.uuid, row.display_name}]
         gone = [] if wanted else [departure(row) for row in await self._deployments.apim.departures()]
         unknown = wanted - {name for row in chosen for name in (row.handle, row.uuid, row.display_name)}
-        asked = [self._of_row(row, records.get(row.uuid)) for row in chosen]
-        asked += [self._of_departure(item, records.get(item.uuid)) for item in gone]
+        asked = [self._of_row(row) for row in chosen] + [self._of_departure(item) for item in gone]
         try:
             async with asyncio.timeout(TIME_LIMIT):
                 entries = await asyncio.gather(*asked)
@@ -52,31 +49,32 @@ class Planner:
             "unknown": sorted(unknown),
         }
 
-    async def _of_row(self, row: ArtifactRow, record: ApimRecord | None) -> dict[str, Any]:
-        subject = _Subject(row.display_name, row.version, row.desired_state, row, row.cp_sync_status != "success")
-        return {"handle": row.handle, "id": row.uuid, **await self._entry(subject, record)}
+    async def _of_row(self, row: ArtifactRow) -> dict[str, Any]:
+        subject = _Subject(
+            row.uuid, row.display_name, row.version, row.desired_state, row, row.cp_sync_status != "success"
+        )
+        return {"handle": row.handle, "id": row.uuid, **await self._entry(subject)}
 
-    async def _of_departure(self, item: Item, record: ApimRecord | None) -> dict[str, Any]:
-        return {"id": item.uuid, **await self._entry(_Subject(item.name, item.version, "deleted"), record)}
+    async def _of_departure(self, item: Item) -> dict[str, Any]:
+        return {"id": item.uuid, **await self._entry(_Subject(item.uuid, item.name, item.version, "deleted"))}
 
-    async def _entry(self, subject: "_Subject", record: ApimRecord | None) -> dict[str, Any]:
-        intent = await self._intent(subject, record)
+    async def _entry(self, subject: "_Subject") -> dict[str, Any]:
+        intent = await self._intent(subject)
         found: dict[str, Any] = {"displayName": subject.name, "version": subject.version, "state": subject.state}
         if isinstance(intent, CallFailed):
             return {**found, "action": "unknown", "reason": intent.message}
         found |= {"action": intent.action, "reason": intent.reason}
         return {**found, "apiId": intent.api_id} if intent.api_id else found
 
-    async def _intent(self, subject: "_Subject", record: ApimRecord | None) -> Intent | CallFailed:
+    async def _intent(self, subject: "_Subject") -> Intent | CallFailed:
         content, problem = "", ""
         name, version, config = subject.name, subject.version, self._tools.config
-        if record is not None and (record.name, record.version) != (name, version):
-            record = None  # it has another name now: what is recorded is about the API that is left behind
+        record = await self._deployments.apim.known(subject.uuid, name, version)
         if subject.state == "deployed":
             made = self._turns.export(subject.artifact)
             content, problem = ("", made.reason) if isinstance(made, Unexportable) else (made.content, "")
         async with self._places:
-            there = await self._tools.look(name, version, record.api_id if record is not None else None)
+            there = await self._tools.look(name, version, record.api_id)
         if isinstance(there, CallFailed):
             return there
         wanted = Wanted(name, version, subject.state, content=content, problem=problem, waiting=subject.waiting)
@@ -86,6 +84,7 @@ class Planner:
 class _Subject(msgspec.Struct, frozen=True):
     """What a plan is about."""
 
+    uuid: str
     name: str
     version: str
     state: State

@@ -18,6 +18,7 @@ from gatewright.controlplane.words import quoted
 
 BASE: Final = "/api/am/publisher/v4/apis"
 IMPORT_QUERY: Final = "preserveProvider=false&overwrite=true&dryRun=false&rotateRevision=true"
+_LONGEST_ID: Final = 255
 _PAGE: Final = 100
 _PAGES: Final = 10
 _TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -65,12 +66,7 @@ class Publisher:
             return _refused(answer, "on-prem APIM service unavailable (503)")
         if answer.status not in {200, 201}:
             return _refused(answer, f"API import failed with status {answer.status}: {_words(answer.body)}")
-        tree = _json(answer.body)
-        if not isinstance(tree, dict):
-            # It has been imported all the same: to send it again would only make one revision after the other.
-            words = "the answer is no JSON object; API Manager 4.7 or later is needed"
-            return CallFailed(f"failed to parse import response: {words}", temporary=False, status=answer.status)
-        return Imported(str(tree.get("id") or ""), str(tree.get("revision") or ""))
+        return _imported(answer)
 
     async def undeploy(self, api_id: str, revision: str, environment: str) -> CallFailed | None:
         """Take a revision from an environment. One that is not deployed there, or not known any more, is fine."""
@@ -146,6 +142,18 @@ class Publisher:
         raise AssertionError("the second round returns")
 
 
+def _imported(answer: Answer) -> Imported | CallFailed:
+    """The ids of an answer. It has been imported in any case: to send it again would only make more revisions."""
+    tree = _json(answer.body)
+    if not isinstance(tree, dict):
+        words = "the answer is no JSON object; API Manager 4.7 or later is needed"
+        return CallFailed(f"failed to parse import response: {words}", temporary=False, status=answer.status)
+    ids = [tree.get(name) or "" for name in ("id", "revision")]
+    if not all(isinstance(value, str) and len(value) <= _LONGEST_ID for value in ids):
+        return CallFailed("failed to parse import response: its ids are none", temporary=False, status=answer.status)
+    return Imported(*ids)
+
+
 def _refused(answer: Answer, message: str) -> CallFailed:
     status = answer.status
     return CallFailed(
@@ -158,7 +166,10 @@ def _refused(answer: Answer, message: str) -> CallFailed:
 
 
 def _understood(what: str, answer: Answer, read: Callable[[object], T | None]) -> T | CallFailed:
-    value = read(_json(answer.body))
+    try:
+        value = read(_json(answer.body))
+    except RecursionError:
+        value = None
     if value is None:
         return CallFailed(f"the answer about {what} cannot be understood", temporary=True, status=answer.status)
     return value

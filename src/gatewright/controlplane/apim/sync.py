@@ -208,7 +208,8 @@ class Sync:
             (row for row in rows if row.id not in under_way), key=lambda row: (row.action not in DEPARTURES, row.id)
         )
         departures = await self._records.departures() if self._ready else []
-        self._ahead = {row.id: departure(row).key for row in departures}
+        # One that has failed stands in nobody's way: it never takes away what a later import has deployed.
+        self._ahead = {row.id: departure(row).key for row in departures if row.attempts == 0}
         metrics.WAITING.set(len(rows))
 
     def _is_blocked(self, item: Item) -> bool:
@@ -218,8 +219,6 @@ class Sync:
         return any(key == item.key and row_id < item.queued.id for row_id, key in self._ahead.items())
 
     async def _patience(self) -> float:
-        if self._ready:
-            return _PAUSE
         due = await self._records.next_due()
         reopening = max(0.1, REOPEN_AFTER - (self._now() - (self._opened_at or 0.0))) if self._reopen else _PAUSE
         later = _PAUSE if due is None else max(0.05, (due - self._clock()).total_seconds())

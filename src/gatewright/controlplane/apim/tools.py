@@ -31,13 +31,17 @@ _log = get_logger(__name__)
 
 
 class Item(msgspec.Struct, frozen=True):
-    """What an outbox row asks for. `artifact` is the stored one, or the last content of a deleted one."""
+    """What an outbox row asks for. `artifact` is the stored one, or the last content of a deleted one.
+
+    `marked` is the local UUID that our marks at API Manager name.
+    """
 
     queued: OutboxRow
     uuid: str
     name: str
     version: str
     state: State
+    marked: str
     artifact: ArtifactRow | None = None
 
     @property

@@ -66,20 +66,28 @@ class Turns:
         return failed(failure)
 
     async def _undeploy(self, item: Item, record: ApimRecord) -> CallFailed | None:
-        api_id, revision = record.api_id, record.revision
-        if api_id is None:
-            there = await self._tools.look(item.name, item.version, None)
-            if isinstance(there, CallFailed):
-                return there
-            if there is None or there.gateway != self._tools.config.gateway_name:
-                return None
-            api_id = there.id
-        if revision is None or record.begun is not None:
+        tools, api_id, revision = self._tools, record.api_id, record.revision
+        if record.begun is not None or (revision is None and record.content is not None):
             # An import may have arrived whose answer was lost: what is deployed counts, not what is recorded.
-            found = await self._tools.publisher.revisions(api_id)
+            found = await self._arrived(item, api_id)
             if isinstance(found, CallFailed):
                 return found
-            revision = evidence.deployed_at(found, self._tools.config.gateway_name) or None
-        if revision is None:
+            if found is not None:
+                api_id, revision = found
+        if api_id is None or revision is None:
             return None
-        return await self._tools.publisher.undeploy(api_id, revision, self._tools.config.gateway_name)
+        return await tools.publisher.undeploy(api_id, revision, tools.config.gateway_name)
+
+    async def _arrived(self, item: Item, api_id: str | None) -> tuple[str, str] | CallFailed | None:
+        """API and revision that are deployed there for this very artifact, and for no later one of its name."""
+        tools = self._tools
+        there = await tools.look(item.name, item.version, api_id)
+        if there is None or isinstance(there, CallFailed):
+            return there
+        if (there.gateway, there.local_id) != (tools.config.gateway_name, item.marked):
+            return None
+        found = await tools.publisher.revisions(there.id)
+        if isinstance(found, CallFailed):
+            return found
+        revision = evidence.deployed_at(found, tools.config.gateway_name)
+        return (there.id, revision) if revision else None

@@ -25,15 +25,14 @@ class Work:
         if artifact is None or artifact.origin != "gateway_api":
             await self._records.dismiss(row.id)
             return None
-        return Item(
-            row, artifact.uuid, artifact.display_name, artifact.version, artifact.desired_state, artifact=artifact
-        )
+        name, version, uuid = artifact.display_name, artifact.version, artifact.uuid
+        return Item(row, uuid, name, version, artifact.desired_state, uuid, artifact=artifact)
 
 
 def departure(row: OutboxRow) -> Item:
     """The item of a row about what is gone here."""
     if row.action == OUTBOX_LEFT:
         left = left_behind(row)
-        return Item(row, left.uuid, left.name, left.version, "deleted")
+        return Item(row, left.uuid, left.name, left.version, "deleted", str(row.payload.get("artifact") or ""))
     last = deleted_artifact(row)
-    return Item(row, last.uuid, last.display_name, last.version, "deleted", artifact=last)
+    return Item(row, last.uuid, last.display_name, last.version, "deleted", last.uuid, artifact=last)
