@@ -21,6 +21,8 @@ _importable("deploy_tools", Path(__file__).parent / "tools.py")
 for _name in ("chart", "network", "images", "pods", "compose"):
     _importable(f"deploy_{_name}", Path(__file__).parent / f"{_name}.py")
 
+_importable("envoy_certificates", Path(__file__).parents[1] / "envoy" / "certificates.py")
+
 import deploy_images as images  # noqa: E402 - needs the lines above
 import deploy_network as network  # noqa: E402
 import deploy_tools as tools  # noqa: E402

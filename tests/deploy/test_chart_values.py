@@ -406,3 +406,19 @@ def _mounted(manifests: Any) -> dict[str, Any]:
     volumes = {volume["name"]: volume for volume in manifests.pod("controller")["volumes"]}
     secret: dict[str, Any] = volumes["listener-certs"]["secret"]
     return secret
+
+
+def test_mutual_tls_between_controllers_and_routers(chart: Chart) -> None:
+    on = ("gateway.xdsTls.enabled=true",)
+    made = chart.render(sets=on)
+    assert made.get("Certificate", "-xds-controller")["spec"]["dnsNames"][0] == "ap-gateway-controller"
+    assert 'client_ca_file = "/etc/gateway-controller/xds-tls/ca.crt"' in made.config()
+    assert 'ca_path = "/etc/policy-engine/xds-tls/ca.crt"' in made.config("router.toml")
+    names = ("gateway.xdsTls.certManager=false", "gateway.xdsTls.controllerSecretName=c")
+    with pytest.raises(Refused, match="controllerSecretName and routerSecretName are required"):
+        chart.render(sets=on + names)
+    given = chart.render(sets=(*on, *names, "gateway.xdsTls.routerSecretName=r"))
+    assert not [item for item in given.kinds() if item.startswith("Certificate/") and "xds" in item]
+    secrets = [volume.get("secret", {}).get("secretName") for volume in given.pod("gateway-runtime")["volumes"]]
+    assert "r" in secrets
+    assert "xds-tls" not in chart.render(case("all-in-one"), sets=on).text

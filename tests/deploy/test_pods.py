@@ -18,6 +18,7 @@ import yaml
 from deploy_chart import Chart, Manifests, case, nested
 from deploy_network import GATEWAY, Network
 from deploy_pods import Cluster, Pod
+from envoy_certificates import Authority
 
 from gatewright.hub.apim.client import ApiManagerClient, ApiManagerClientError
 from postgres_server.server import PASSWORD
@@ -265,6 +266,11 @@ def test_two_controllers_and_two_routers_on_postgres(
     register(cluster, apim)
     postgres_server.execute("CREATE DATABASE gateway_controller")
     cluster.secrets["gateway-database"] = {"password": PASSWORD}
+    authority = Authority()
+    for side, names in (("controller", ("ap-gateway-controller",)), ("router", ("ap-gateway-xds-router",))):
+        certificate, key = authority.issue(*names)
+        made = {"tls.crt": certificate, "tls.key": key, "ca.crt": authority.pem}
+        cluster.secrets[f"ap-gateway-xds-{side}"] = made
     cluster.secrets["gateway-encryption-keys"] = {"default-aesgcm256-v1.bin": "base64:" + _key()}
     manifests = chart.render(
         case("high-availability"), nested("gateway.config.controller.controlplane.insecure_skip_verify", value=True)

@@ -42,6 +42,7 @@ RUN = {
     "connect-api-manager.md": [],
     "bottom-up-api-manager.md": [PASSWORD],
     "stand-in-api-manager.md": [],
+    "install-containers.md": [],
     "tls.md": [PASSWORD],
     "secrets.md": [PASSWORD],
     "troubleshoot.md": [],

@@ -130,6 +130,10 @@
 {{- if and $controller.deployment.enabled (not $keys.enabled) (eq (include "gateway.storageType" .) "postgres") -}}
 {{- $found = append $found (printf "gateway.controller.encryptionKeys: controllers that share a database must share its encryption keys too. Make a Secret, for example with: %s; then set encryptionKeys.enabled to true and encryptionKeys.secretName to its name, and keep a copy: without it, what is encrypted is lost" $create) -}}
 {{- end -}}
+{{- $xds := .Values.gateway.xdsTls -}}
+{{- if and (include "gateway.xdsTls" .) (not $xds.certManager) (not (and $xds.controllerSecretName $xds.routerSecretName)) -}}
+{{- $found = append $found "gateway.xdsTls: without certManager, controllerSecretName and routerSecretName are required" -}}
+{{- end -}}
 {{- $tls := $controller.tls -}}
 {{- if and $tls.enabled (not (has $tls.certificateProvider (list "cert-manager" "secret" "none"))) -}}
 {{- $found = append $found (printf "gateway.controller.tls.certificateProvider: %q is not known; use cert-manager, secret, or none" $tls.certificateProvider) -}}

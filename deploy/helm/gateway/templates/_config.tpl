@@ -31,6 +31,12 @@
 {{- $link := index $own "controlplane" | default dict -}}
 {{- $_ := set $own "controlplane" (set $link "ca_file" "/etc/gateway-controller/control-plane-ca/ca.crt") -}}
 {{- end -}}
+{{- if include "gateway.xdsTls" . -}}
+{{- $folder := "/etc/gateway-controller/xds-tls" -}}
+{{- $tls := dict "enabled" true "cert_file" (print $folder "/tls.crt") "key_file" (print $folder "/tls.key") -}}
+{{- $_ := set $controller "policy_server" (set (index $controller "policy_server" | default dict) "tls" $tls) -}}
+{{- $_ := set $own "xds" (set (index $own "xds" | default dict) "client_ca_file" (print $folder "/ca.crt")) -}}
+{{- end -}}
 {{- toYaml $config -}}
 {{- end -}}
 
@@ -81,7 +87,12 @@
 {{- define "gateway.config.router" -}}
 {{- $config := include "gateway.config" . | fromYaml -}}
 {{- $_ := set $config "controller" (dict "logging" (dig "controller" "logging" dict $config)) -}}
-{{- $own := omit $config.gatewright "controlplane" "generate_encryption_keys" -}}
+{{- $own := omit $config.gatewright "controlplane" "generate_encryption_keys" "xds" -}}
+{{- if include "gateway.xdsTls" . -}}
+{{- $folder := "/etc/policy-engine/xds-tls" -}}
+{{- $tls := dict "enabled" true "cert_path" (print $folder "/tls.crt") "key_path" (print $folder "/tls.key") "ca_path" (print $folder "/ca.crt") -}}
+{{- $_ := set $config.policy_engine "xds" (set (index $config.policy_engine "xds" | default dict) "tls" $tls) -}}
+{{- end -}}
 {{- $_ := set $own "data_dir" "/app/data" -}}
 {{- $port := ternary (include "gateway.ports.xds" .) (toString .Values.gateway.controller.service.ports.xds) .Values.gateway.allInOne.enabled | int64 -}}
 {{- $_ := set $own "remote_controller" (merge (dict "xds_port" $port) (index $own "remote_controller" | default dict)) -}}

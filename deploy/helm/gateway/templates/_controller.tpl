@@ -89,6 +89,11 @@
   mountPath: /etc/gateway-controller/control-plane-ca
   readOnly: true
 {{- end }}
+{{- if include "gateway.xdsTls" . }}
+- name: xds-tls
+  mountPath: /etc/gateway-controller/xds-tls
+  readOnly: true
+{{- end }}
 {{- with $deployment.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
@@ -147,6 +152,11 @@
   {{- end }}
     items:
       - {key: {{ $ca.key }}, path: ca.crt}
+{{- end }}
+{{- if include "gateway.xdsTls" . }}
+- name: xds-tls
+  secret:
+    secretName: {{ include "gateway.xdsSecret" (list . "controller") }}
 {{- end }}
 {{- with $controller.deployment.extraVolumes }}
 {{ toYaml . }}

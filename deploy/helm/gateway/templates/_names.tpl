@@ -62,6 +62,17 @@ certificate instead, which is as good; an issuer that the user names is always a
 {{- end -}}
 {{- end -}}
 
+{{/* Not empty when configuration for routers travels over mutual TLS; inside one Pod it does not. */}}
+{{- define "gateway.xdsTls" -}}
+{{- if and .Values.gateway.xdsTls.enabled (not .Values.gateway.allInOne.enabled) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* The Secret of one side. Takes (list $ "controller") or (list $ "router"). */}}
+{{- define "gateway.xdsSecret" -}}
+{{- $side := index . 1 -}}
+{{- index (index . 0).Values.gateway.xdsTls (printf "%sSecretName" $side) | default (include "gateway.named" (list (index . 0) (printf "xds-%s" $side))) -}}
+{{- end -}}
+
 {{- define "gateway.certificateSecret" -}}
 {{- if eq (include "gateway.certificateProvider" .) "secret" -}}
 {{- .Values.gateway.controller.tls.secret.name -}}

@@ -60,6 +60,11 @@
     - name: traffic-log
       mountPath: {{ $runtime.trafficLogVolume.mountPath }}
     {{- end }}
+    {{- if include "gateway.xdsTls" . }}
+    - name: xds-tls
+      mountPath: /etc/policy-engine/xds-tls
+      readOnly: true
+    {{- end }}
     {{- with $deployment.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -106,6 +111,11 @@
     {{- with $runtime.trafficLogVolume.medium }}
     medium: {{ . }}
     {{- end }}
+{{- end }}
+{{- if include "gateway.xdsTls" . }}
+- name: xds-tls
+  secret:
+    secretName: {{ include "gateway.xdsSecret" (list . "router") }}
 {{- end }}
 {{- with $runtime.deployment.extraVolumes }}
 {{ toYaml . }}
