@@ -12,6 +12,7 @@ import msgspec
 
 from gatewright.artifacts import llm_template
 from gatewright.artifacts.problems import InvalidArtifact
+from gatewright.controlplane.apim.kept import restored
 from gatewright.controlplane.config import LinkConfig
 from gatewright.controlplane.drift_judgement import (
     Pair,
@@ -125,7 +126,9 @@ class DriftCheck:
         if isinstance(answer, CallFailed):
             raise Impossible(f"the control plane does not say what it wants: {answer}")
         local = await self._deployments.list()
-        look = _Look(self._deployments, self._rest, names, pushes=self._config.push and not self._on_prem())
+        on_prem = self._on_prem()
+        pushes = self._config.push and not on_prem
+        look = _Look(self._deployments, self._rest, names, pushes=pushes, on_prem=on_prem)
         pairs = [pair for pair in look.pairs(local, answer.deployments) if only is None or pair.key in only]
         fetched = [pair for pair in pairs if pair.wanted and pair.remote is not None]
         for start in range(0, len(fetched), self._config.batch_size):
@@ -139,11 +142,14 @@ class DriftCheck:
 class _Look:
     """One look: what it saw, by the key of the pair."""
 
-    def __init__(self, deployments: Deployments, rest: Rest, names: frozenset[str], *, pushes: bool) -> None:
+    def __init__(
+        self, deployments: Deployments, rest: Rest, names: frozenset[str], *, pushes: bool, on_prem: bool
+    ) -> None:
         self._deployments = deployments
         self._rest = rest
         self._names = names
         self._pushes = pushes
+        self._on_prem = on_prem
         self._ignored = 0
         self._unserved = False
         self.compared = 0
@@ -197,7 +203,9 @@ class _Look:
             self._put(pair, [], exists=known)
 
     async def _existing(self, ids: Sequence[str]) -> set[str] | None:
-        """Those that the control plane knows; None when it does not say."""
+        """Those that the control plane knows; None when it does not say: an API Manager is not even asked."""
+        if self._on_prem:
+            return None
         existing: set[str] = set()
         for start in range(0, len(ids), EXISTENCE_CHUNK):
             answer = await self._rest.existing(ids[start : start + EXISTENCE_CHUNK])
@@ -219,6 +227,9 @@ class _Look:
         try:
             document = await read_document(body, kind)
             handle = _handle(document)
+            if self._on_prem and pair.local is not None and pair.local.cp_artifact_id == remote.artifact_id:
+                # What an API Manager has no place for is taken from our own copy, as at every deployment.
+                document = restored(document, pair.local.document)
             if not self._names or self._is_named(pair, handle):
                 differences, more = await self._fields(pair, document)
                 self._put(pair, differences, more=more, handle=handle)
