@@ -14,6 +14,7 @@ from bench.plan import FULL, QUICK
 from bench.rows import markdown, read
 from bench.run import run
 from bench.sections import SECTIONS
+from gatewright.observability.logging import configure_logging
 
 OUTPUT = Path("build") / "bench.json"
 
@@ -36,6 +37,7 @@ def main() -> int:
     if options.markdown:
         sys.stdout.write(markdown(read(OUTPUT)) + "\n")
         return 0
+    configure_logging("bench", level="error", log_format="text")  # parts of control planes run in this process
     return asyncio.run(run(QUICK if options.quick else FULL, options.only, OUTPUT, Console()))
 
 

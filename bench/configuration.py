@@ -11,11 +11,14 @@ USER = "admin"
 
 
 class Link(msgspec.Struct, frozen=True):
-    """Where the control plane of a gateway is."""
+    """Where the control plane of a gateway is. An API Manager wants the name of the gateway and a client too."""
 
     host: str
     token: str
     authority: Path
+    name: str = ""
+    client_id: str = ""
+    client_secret: str = ""
 
 
 class GatewayPorts(msgspec.Struct, frozen=True):
@@ -94,6 +97,9 @@ def _link(link: Link | None) -> str:
 [controller.controlplane]
 host = {_text(link.host)}
 token = {_text(link.token)}
+gateway_name = {_text(link.name)}
+apim_oauth2_client_id = {_text(link.client_id)}
+apim_oauth2_client_secret = {_text(link.client_secret)}
 reconnect_initial = "200ms"
 reconnect_max = "2s"
 

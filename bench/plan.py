@@ -8,6 +8,7 @@ FEW = 10
 class Plan(msgspec.Struct, frozen=True):
     """Counts, and times in seconds. `thousand`, `many`, `most`: APIs of the larger gateways; the smallest has `FEW`.
 
+    `made_alone`: APIs that are made while an API Manager is away.
     `fleet`: gateways that lose a hub together for `outage_s`; 0: that is not measured.
     `settled_s`: memory is read when it has not changed for so long; Envoy gives some back every ten seconds.
     """
@@ -26,6 +27,7 @@ class Plan(msgspec.Struct, frozen=True):
     revocations: int = 150
     warm_up_events: int = 5_000
     events: int = 10_000
+    made_alone: int = 500
     fleet: int = 200
     outage_s: float = 60.0
     settled_s: float = 11.0
@@ -52,5 +54,6 @@ QUICK = Plan(
     warm_up_events=500,
     events=1_000,
     settled_s=2.0,
+    made_alone=50,
     fleet=0,
 )

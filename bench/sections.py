@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from bench import bursts, deploying, edits, growth, revoking, starting, storm, syncing, throughput
+from bench import bursts, catching_up, deploying, edits, growth, revoking, starting, storm, syncing, throughput
 from bench.plan import Plan
 from bench.rows import Row
 from bench.site import Site
@@ -28,6 +28,7 @@ SECTIONS: Final = (
     Section("syncing", "Reconciling with the hub", syncing.measure, ("thousand", "most")),
     Section("bursts", "A burst of deployments over a long way", bursts.measure),
     Section("revoking", "Revocations at two routers", revoking.measure),
+    Section("catching-up", "APIs made while an API Manager is away", catching_up.measure),
     Section("growth", "Memory after many events", growth.measure, ("few",)),
     Section("storm", "Many gateways lose a hub and come back", storm.measure),
 )

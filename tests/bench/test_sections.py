@@ -9,7 +9,7 @@ from bench.plan import Plan
 from bench.rows import Row
 from bench.site import Site
 
-from bench import bursts, deploying, growth, revoking, syncing
+from bench import bursts, catching_up, deploying, growth, revoking, syncing
 
 SMALL = Plan(
     thousand=14,
@@ -22,6 +22,7 @@ SMALL = Plan(
     warm_up_events=50,
     events=100,
     settled_s=0.2,
+    made_alone=9,
 )
 
 
@@ -52,6 +53,12 @@ async def test_a_burst_over_a_long_way_serves_and_revocations_in_it_end_keys_at_
     assert values["connections lost in it"] == 0
     values = by_name(await revoking.measure(site, SMALL))
     assert "revocation among 100 deployments that arrive at once: slowest of 8" in values
+
+
+@pytest.mark.parametrize("site", [()], indirect=True)
+async def test_apis_made_while_an_api_manager_is_away_come_to_it_within_the_pool(site: Site) -> None:
+    values = by_name(await catching_up.measure(site, SMALL))
+    assert 1 <= values["9 APIs made while an API Manager was away: imports at one time, at most"] <= 4
 
 
 @pytest.mark.long
