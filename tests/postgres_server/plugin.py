@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -34,7 +35,9 @@ def postgres_template(postgres_server: Server) -> str:
     async def make() -> None:
         await (await open_store(postgres_server.url(name))).close()
 
-    asyncio.run(make())
+    # In a thread: an event loop may be running where a fixture asks for this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(make())).result()
     postgres_server.execute("DELETE FROM controllers", name)
     return name
 

@@ -1,6 +1,7 @@
 """The migrations make the tables that the code describes, and foreign databases are left alone."""
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -10,7 +11,7 @@ from alembic.script import ScriptDirectory
 
 from gatewright.store import open_store
 from gatewright.store.errors import SchemaMismatch
-from gatewright.store.migrating import _MIGRATIONS, HEAD, current_revision
+from gatewright.store.migrating import HEAD, MIGRATIONS, current_revision
 from gatewright.store.tables import metadata
 
 
@@ -28,7 +29,7 @@ async def test_a_new_database_is_at_the_newest_revision(store):
 
 def test_the_constant_names_the_newest_revision():
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
@@ -64,3 +65,32 @@ async def test_a_database_of_another_product_is_refused_untouched(path):
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("artifacts",)]
     connection.close()
+
+
+RELEASED = sorted((Path(__file__).parent / "released").glob("*.sql"))
+"""Dumps of databases with a row in every table, one for each schema that a release had."""
+
+
+@pytest.mark.parametrize("dump", RELEASED, ids=lambda path: path.stem)
+async def test_every_released_schema_comes_forward_with_its_rows(path, dump):
+    path.parent.mkdir()
+    connection = sqlite3.connect(path)
+    connection.executescript(dump.read_text())
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    tables = [name for name in tables if name in metadata.tables]
+    before = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
+    connection.close()
+    assert set(before.values()) == {1}
+    store = await open_store(path)
+
+    def look(connection):
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        found = {name: connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() for name in before}
+        return current_revision(connection), compare_metadata(context, metadata), found
+
+    assert await store.read(look) == (HEAD, [], before)
+    await store.close()
+
+
+def test_the_first_schema_is_kept():
+    assert RELEASED

@@ -46,6 +46,7 @@ def program() -> Group:
             ),
             Entry("doctor", f"{_HERE}doctor_command:doctor", "Find what is wrong with the connection.", _OPERATE),
             _apim(),
+            _store(),
             _config(),
             Entry("version", f"{_HERE}version_command:version", "Print the versions of all parts.", _OPERATE),
         ),
@@ -105,6 +106,21 @@ def _apim() -> Group:
             Entry("plan", f"{_HERE}apim_plan_command:plan", "Show what a sync would do about each API, and why."),
         ),
         help="An on-premises API Manager that APIs made here are synced to.",
+        panel=_OPERATE,
+    )
+
+
+def _store() -> Group:
+    module = f"{_HERE}store_commands"
+    return Group(
+        "store",
+        (
+            Entry("backup", f"{module}:backup", "Copy the database file, also while the gateway runs."),
+            Entry("migrate", f"{module}:migrate", "Move a database file to PostgreSQL."),
+            Entry("import", f"{module}:take_over", "Take over a database of the original."),
+            Entry("schema", f"{module}:schema", "Print the tables as SQL for PostgreSQL."),
+        ),
+        help="The database: backup, moving to PostgreSQL, taking over the original's.",
         panel=_OPERATE,
     )
 

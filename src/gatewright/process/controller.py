@@ -56,12 +56,11 @@ from gatewright.process.gateway import gateway_of
 from gatewright.process.held_link import HeldLink
 from gatewright.process.overview import Overview
 from gatewright.process.shared_certificate import share_certificate
-from gatewright.process.storage import store_of
+from gatewright.process.storage import key_ring, store_of
 from gatewright.process.traces import start_tracing
 from gatewright.process.xds_port import serve_xds
 from gatewright.settings.tree import Settings
 from gatewright.store import Store
-from gatewright.store.encryption import KeyFile, load_key_ring
 from gatewright.xds.delivery import Delivery
 from gatewright.xds.server import AdsServer
 from gatewright.xds.snapshot import Snapshot
@@ -211,15 +210,7 @@ class Controller:
 
     async def _open_store(self) -> Store:
         settings = self._settings
-        keys = load_key_ring(
-            [
-                KeyFile(version=key.version, path=Path(key.file))
-                for provider in settings.controller.encryption.providers
-                for key in provider.keys
-            ],
-            create_missing=self._make_keys,
-        )
-        store = await store_of(settings, keys)
+        store = await store_of(settings, key_ring(settings, make_missing=self._make_keys))
         self._stops.append(store.close)
         return store
 

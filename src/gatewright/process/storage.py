@@ -7,7 +7,7 @@ from typing import Final
 from gatewright.settings.storage import Storage
 from gatewright.settings.tree import Settings
 from gatewright.store import Store, open_store
-from gatewright.store.encryption import KeyRing
+from gatewright.store.encryption import KeyFile, KeyRing, load_key_ring
 from gatewright.store.errors import StoreUnavailable
 from gatewright.store.lock import FileLock, lock_of
 from gatewright.store.postgres_target import PostgresTarget
@@ -20,6 +20,18 @@ async def store_of(settings: Settings, keys: KeyRing | None) -> Store:
     if settings.immutable_gateway.enabled:
         await asyncio.to_thread(discard, place_of(settings.controller.storage))
     return await open_store(place_of(settings.controller.storage), gateway_id=gateway_id(settings), keys=keys)
+
+
+def key_ring(settings: Settings, *, make_missing: bool) -> KeyRing:
+    """The configured encryption keys. Raises KeyFileError."""
+    return load_key_ring(
+        [
+            KeyFile(version=key.version, path=Path(key.file))
+            for provider in settings.controller.encryption.providers
+            for key in provider.keys
+        ],
+        create_missing=make_missing,
+    )
 
 
 def gateway_id(settings: Settings) -> str:

@@ -13,7 +13,7 @@ from gatewright.store.errors import SchemaMismatch
 HEAD = "0007"
 """The newest revision; a test compares it with the migration files."""
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
 _REVISION = re.compile(r"[0-9]{4}")
 
 
@@ -36,7 +36,7 @@ def migrate(connection: Connection) -> None:
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 

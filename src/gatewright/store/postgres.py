@@ -15,12 +15,9 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
-from sqlalchemy.sql.compiler import DDLCompiler
-from sqlalchemy.types import String
 
-from gatewright.store import controllers
+from gatewright.store import controllers, postgres_text  # noqa: F401 - the types of columns
 from gatewright.store.backend import Backend, Held, News
 from gatewright.store.controllers import LiveController, Me
 from gatewright.store.errors import StoreUnavailable
@@ -82,12 +79,6 @@ _WORDS: Final = (
 
 _TOLD: Final = text("SELECT pg_notify(:channel, :me)")
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(:key)")
-
-
-@compiles(String, "postgresql")
-def _text_without_bound(_type: String, _compiler: DDLCompiler, **_: Any) -> str:  # noqa: ANN401 - as SQLAlchemy has it
-    """Lengths are those of the original's SQL Server tables; with PostgreSQL it has text, and so have we."""
-    return "TEXT"
 
 
 class PostgresBackend(Backend):

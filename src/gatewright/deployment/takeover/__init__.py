@@ -1,0 +1,1 @@
+"""Taking over the database of the original: reading its SQLite file, and storing what it holds."""
