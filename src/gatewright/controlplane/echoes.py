@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from gatewright.store.apim_records import ApimRecord
 from gatewright.store.rows import ArtifactRow
 from gatewright.wire.events import DeploymentEvent
 
@@ -123,6 +124,15 @@ class Echoes:
         """Whether the event is about a revision of ours that a later import of ours has replaced."""
         last = self._imported.get(row.uuid)
         return row.origin == "gateway_api" and last is not None and self._is_of(event, last.earlier)
+
+    def of_departing(self, record: ApimRecord, event: DeploymentEvent) -> bool:
+        """Whether the event tells of our import of an API that is deleted here and leaves the API Manager next.
+
+        As long as that import is not answered its ids are unknown: then the name has to do.
+        """
+        if record.api_id not in {None, event.artifact_id}:
+            return False
+        return record.begun is not None or self._is_of(event, {record.revision or ""})
 
     def _is_of(self, event: DeploymentEvent, revisions: Iterable[str]) -> bool:
         """Whether the event is about one of these revisions."""

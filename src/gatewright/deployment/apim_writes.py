@@ -83,6 +83,15 @@ class ApimRecords:
             ]
         )
 
+    async def departing(self, name: str, version: str) -> list[ApimRecord]:
+        """What is gone here under this name and version and still to be taken away there."""
+
+        def work(connection: Connection) -> list[ApimRecord]:
+            found = apim_records.named(connection, self._gateway_id, name, version)
+            return [each for each in found if self._leaves(connection, each.uuid)]
+
+        return await self._store.read(work)
+
     async def row(self, row_id: int) -> OutboxRow | None:
         """One row of the outbox; None when it is done or a newer one has taken its place."""
         return await self._store.read(lambda connection: outbox.find(connection, self._gateway_id, row_id))
@@ -244,6 +253,10 @@ class ApimRecords:
             _mark(connection, self._gateway_id, uuid, "pending", api_id=api_id, info=None, now=now)
 
         await self._store.write(work)
+
+    def _leaves(self, connection: Connection, uuid: str) -> bool:
+        waiting = outbox.find_entity(connection, self._gateway_id, OUTBOX_TARGET, uuid)
+        return waiting is not None and waiting.action in DEPARTURES
 
     def _alter(self, connection: Connection, uuid: str, **values: object) -> ApimRecord | None:
         record = apim_records.find(connection, self._gateway_id, uuid)

@@ -43,6 +43,12 @@ _COLUMNS = [apim_records.c[name] for name in ApimRecord.__struct_fields__]
 _HERE = apim_records.c.gateway_id == bindparam("here")
 _ONE = select(*_COLUMNS).where(_HERE, apim_records.c.uuid == bindparam("wanted"))
 _ALL = select(*_COLUMNS).where(_HERE, apim_records.c.gone_at.is_(None))
+_NAMED = select(*_COLUMNS).where(
+    _HERE,
+    apim_records.c.gone_at.is_(None),
+    apim_records.c.name == bindparam("name"),
+    apim_records.c.version == bindparam("version"),
+)
 _MEMORY = (
     select(*_COLUMNS)
     .where(
@@ -66,6 +72,12 @@ def find(connection: Connection, gateway_id: str, uuid: str) -> ApimRecord | Non
 def everything(connection: Connection, gateway_id: str) -> list[ApimRecord]:
     """All that are not gone, in no order."""
     return [_row(row) for row in connection.execute(_ALL, {"here": gateway_id})]
+
+
+def named(connection: Connection, gateway_id: str, name: str, version: str) -> list[ApimRecord]:
+    """Those of this name and version that are not gone: one of an API that is here, some of APIs that are leaving."""
+    wanted = {"here": gateway_id, "name": name, "version": version}
+    return [_row(row) for row in connection.execute(_NAMED, wanted)]
 
 
 def memory(connection: Connection, gateway_id: str, uuid: str, name: str, version: str) -> ApimRecord | None:

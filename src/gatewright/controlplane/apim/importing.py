@@ -120,9 +120,22 @@ class Import:
             answer = await tools.publisher.import_archive(uuid, archive)
             if isinstance(answer, CallFailed):
                 return answer
+            answer = await self._with_ids(answer)
             await tools.records.imported(uuid, api_id=answer.id, revision=answer.revision, content=made.content)
             tools.echoes.imported(uuid, answer.revision, begun=begun, ended=tools.clock())
         return await self._done(answer)
+
+    async def _with_ids(self, answer: Imported) -> Imported:
+        """An answer that lacks ids has imported all the same: what it made is looked up, events are about it soon."""
+        tools, item = self._tools, self._item
+        api_id, revision = answer.id or self._record.api_id or "", answer.revision
+        if not api_id:
+            there = await tools.look(item.name, item.version, None)
+            api_id = there.id if isinstance(there, Remote) else ""
+        if api_id and not revision:
+            found = await tools.publisher.revisions(api_id)
+            revision = "" if isinstance(found, CallFailed) else evidence.deployed_at(found, tools.config.gateway_name)
+        return Imported(api_id, revision)
 
     async def _fetch_swagger(self) -> None:
         """Once in a turn, for an API that is deployed there: what people edited in its definition survives."""

@@ -39,6 +39,19 @@ class RestApis(Lifecycle):
             return Outcome("echo")
         return await super()._undeploy(event, payload)
 
+    async def _store(
+        self, event: Event, payload: DeploymentEvent, document: dict[str, Any], performed_at: datetime | None
+    ) -> Outcome:
+        if self._tools.echoes.enabled and await self._tools.deployments.resolve(payload.artifact_id) is None:
+            # In this order: an API that is deleted between the two questions is found by the second.
+            if await self._waits_for_import(event, payload, document):
+                return Outcome("postponed", "an import of an API of this name is not answered yet")
+            if await self._is_leaving(payload, document):
+                # It is undeployed there next; stored, it would come back to life here.
+                self._said(event, payload, "an API that was deleted here while it was imported")
+                return Outcome("echo")
+        return await super()._store(event, payload, document, performed_at)
+
     async def _postponed(
         self,
         event: Event,
@@ -47,9 +60,8 @@ class RestApis(Lifecycle):
         performed_at: datetime | None,
         refused: Refused,
     ) -> bool:
-        if refused.code == "CONFLICT" and await self._is_being_imported(document):
-            # The event has overtaken the answer to the import, which tells the id.
-            return self._tools.later.run(self._until_linked(event, payload, document, performed_at))
+        if refused.code == "CONFLICT" and await self._waits_for_import(event, payload, document):
+            return True
         return await super()._postponed(event, payload, document, performed_at, refused)
 
     async def _apply(
@@ -87,25 +99,31 @@ class RestApis(Lifecycle):
         if not self._tools.tombstones.since(payload.artifact_id, event.received):
             await self._deploy(event, payload, None)
 
-    async def _is_being_imported(self, document: dict[str, Any]) -> bool:
-        """Whether an API of this name was made here and has not heard yet what the control plane calls it."""
-        if not self._tools.echoes.enabled:
+    async def _waits_for_import(self, event: Event, payload: DeploymentEvent, document: dict[str, Any]) -> bool:
+        """Whether the event is tried again later: it may have overtaken the answer to an import, which tells the id."""
+        patient = self._tools.now() - event.received < FETCH_PATIENCE
+        if not patient or not self._tools.echoes.enabled:
             return False
         spec = document["spec"]
         row = await self._tools.deployments.named("RestApi", str(spec["displayName"]), str(spec["version"]))
-        return row is not None and row.origin == "gateway_api" and row.cp_artifact_id is None
+        if row is None or row.origin != "gateway_api" or row.cp_artifact_id is not None:
+            return False
+        return self._tools.later.run(self._until_linked(event, payload))
 
-    async def _until_linked(
-        self, event: Event, payload: DeploymentEvent, document: dict[str, Any], performed_at: datetime | None
-    ) -> None:
-        """Look again until the import has told the id, as long as the control plane waits."""
+    async def _is_leaving(self, payload: DeploymentEvent, document: dict[str, Any]) -> bool:
+        """Whether it is about an import of an API that is deleted here and still to be taken away there."""
+        spec = document["spec"]
+        leaving = await self._tools.deployments.apim.departing(str(spec["displayName"]), str(spec["version"]))
+        return any(self._tools.echoes.of_departing(record, payload) for record in leaving)
+
+    async def _until_linked(self, event: Event, payload: DeploymentEvent) -> None:
+        """Look again until the import has told the id, as long as the control plane waits; then as it is by then."""
         delay = REFERENCE_DELAY
         while self._tools.now() + delay - event.received < FETCH_PATIENCE:
             await asyncio.sleep(delay)
             if self._tools.tombstones.since(payload.artifact_id, event.received):
                 return
             if await self._tools.deployments.resolve(payload.artifact_id) is not None:
-                await self._deploy(event, payload, None)
-                return
+                break
             delay = min(2 * delay, LONGEST_REFERENCE_DELAY)
-        self._answer(event, payload, await self._apply(event, payload, document, performed_at))
+        await self._deploy(event, payload, None)
