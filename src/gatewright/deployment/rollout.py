@@ -8,6 +8,7 @@ snapshot, the board.
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import time
 from collections import deque
@@ -38,10 +39,21 @@ from gatewright.model.gateway import Gateway
 from gatewright.observability import tracing
 from gatewright.observability.logging import get_logger
 from gatewright.store import Store, StoreUnavailable, artifacts, changes, last_good
-from gatewright.store.rows import CERTIFICATE, CREDENTIAL_KINDS, SECRET, SUBSCRIPTION_PLAN, ArtifactRow, ChangeRow
+from gatewright.store.rows import (
+    CERTIFICATE,
+    CREDENTIAL_KINDS,
+    SECRET,
+    SUBSCRIPTION_PLAN,
+    ArtifactHead,
+    ArtifactRow,
+    ChangeRow,
+)
 
 _GROUP = 32
 _FEED_PAGE = 1000
+_LOADED_AT_ONCE = 200
+"""Documents in memory at the same time at the start; what many take together would stay with the process."""
+
 _SLICE_S = 0.01
 _STEP_S = 0.03
 _RETRY_S = 30.0
@@ -114,7 +126,7 @@ class Rollout:
         before = await self._store.read(lambda connection: changes.last_seq(connection, self._gateway_id))
         if self._secrets is not None:
             await self._secrets.load()
-        rows, credentials, kept, self._seq = await self._store.read(self._read_everything)
+        heads, credentials, kept, self._seq = await self._store.read(self._read_everything)
         if self._store.is_shared:
             # What others changed between these reads is looked at again.
             self._seq = before
@@ -125,25 +137,27 @@ class Rollout:
         failed: dict[str, Rolled] = {}
         idle: dict[str, Rolled] = {}
         pause = _Pause()
-        for row in rows:
-            api = self._compiled(row)
-            if isinstance(api, NoTraffic):
-                idle[row.uuid] = self._idle(api)
-                api = None
-            elif isinstance(api, Rolled):
-                failed[row.uuid] = api
-                api = self.placement.good.get(row.uuid)
-            if api is not None:
-                apis.append(api)
-            await pause()
+        for start in range(0, len(heads), _LOADED_AT_ONCE):
+            wanted = [head.uuid for head in heads[start : start + _LOADED_AT_ONCE]]
+            for row in (await self._store.read(functools.partial(self._read_rows, uuids=wanted))).values():
+                # What was deleted meanwhile by somebody else is in the feed.
+                api = self._compiled(row) if row is not None else None
+                if row is not None and isinstance(api, NoTraffic):
+                    idle[row.uuid] = self._idle(api)
+                elif row is not None and isinstance(api, Rolled):
+                    failed[row.uuid] = api
+                    api = self.placement.good.get(row.uuid)
+                if isinstance(api, Api):
+                    apis.append(api)
+                await pause()
         await self._load_models(apis, failed)
-        for row in rows:
-            if row.uuid in failed:
-                await self._quarantine.add(row.uuid, failed[row.uuid])
-            elif row.uuid in idle:
-                self._board.put(row.uuid, idle[row.uuid])
+        for head in heads:
+            if head.uuid in failed:
+                await self._quarantine.add(head.uuid, failed[head.uuid])
+            elif head.uuid in idle:
+                self._board.put(head.uuid, idle[head.uuid])
             else:
-                self._board.put(row.uuid, self._rolled(row, Placed(self.placement.resources_of(row.uuid))))
+                self._board.put(head.uuid, self._rolled(head, Placed(self.placement.resources_of(head.uuid))))
             await pause()
         self._board.all_done(self._seq)
         self._quarantine.count()
@@ -161,9 +175,9 @@ class Rollout:
 
     def _read_everything(
         self, connection: Connection
-    ) -> tuple[list[ArtifactRow], CredentialRows, Mapping[str, Any], int]:
+    ) -> tuple[list[ArtifactHead], CredentialRows, Mapping[str, Any], int]:
         return (
-            artifacts.everything(connection, self._gateway_id),
+            artifacts.heads(connection, self._gateway_id),
             read_everything(connection, self._gateway_id),
             last_good.everything(connection, self._gateway_id),
             changes.last_seq(connection, self._gateway_id),
@@ -487,7 +501,7 @@ class Rollout:
         if len(self._deleted) > _REMEMBERED_DELETIONS:
             self._board.forget(self._deleted.popleft())
 
-    def _rolled(self, row: ArtifactRow, where: Placed) -> Rolled:
+    def _rolled(self, row: ArtifactHead, where: Placed) -> Rolled:
         api = self.placement.index.get(row.uuid)
         version = api.content_hash if api is not None else None
         return Rolled(
