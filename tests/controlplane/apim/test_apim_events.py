@@ -408,6 +408,14 @@ async def test_a_deployment_made_there_after_the_import_is_no_echo(manager):
     assert (row.origin, row.document["spec"]["operations"][0]["path"]) == ("control_plane", "/theirs")
 
 
+async def test_an_event_without_an_id_is_no_echo_however_soon_it_comes(manager):
+    local_id = await manager.make()
+    now = datetime.now(UTC)
+    manager.plane._echoes.imported(local_id, REVISION, begun=now, ended=now)
+    manager.peer.event("api.deployed", deployed("", now.isoformat()))
+    assert (await manager.ack())["errorCode"] == "GATEWAY_PROCESSING_ERROR"
+
+
 async def test_somebody_elses_revision_is_news_however_soon_it_comes(manager):
     local_id = await manager.make()
     now = datetime.now(UTC)

@@ -77,7 +77,8 @@ class RestApis(Lifecycle):
     async def _of_own_import(self, event: Event, payload: DeploymentEvent) -> Outcome | None:
         """What becomes of an event that only an import of ours has set off; None for all others."""
         echoes = self._tools.echoes
-        row = await self._tools.deployments.resolve(payload.artifact_id) if echoes.enabled else None
+        told = echoes.enabled and bool(payload.deployment_id)
+        row = await self._tools.deployments.resolve(payload.artifact_id) if told else None
         if row is None:
             return None
         patient = self._tools.now() - event.received < FETCH_PATIENCE

@@ -4,6 +4,7 @@ The Secret has the names that the original's documentation prints; the environme
 files. Both are read by this gateway, whichever it is given.
 """
 
+import errno
 import os
 import secrets
 import string
@@ -23,6 +24,7 @@ _NAMES: Final[dict[Form, tuple[str, str]]] = {
     "secret": (f"{_PREFIX}APIM__OAUTH2__CLIENT__ID", f"{_PREFIX}APIM__OAUTH2__CLIENT__SECRET"),
     "env": (f"{_PREFIX}APIM_OAUTH2_CLIENT_ID", f"{_PREFIX}APIM_OAUTH2_CLIENT_SECRET"),
 }
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + "-._~:/@+,")
 
 
@@ -71,12 +73,23 @@ def write_private(path: Path, content: bytes, *, overwrite: bool) -> None:
         if overwrite:
             temporary.replace(path)
         else:
-            try:
-                os.link(temporary, path)  # unlike a rename, this never takes the place of another file
-            except FileExistsError:
-                raise Exists from None
+            _put(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """A link, unlike a rename, never takes the place of another file; not every file system has links."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise Exists from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise Exists from None
+        temporary.replace(path)
 
 
 def _quoted(value: str) -> str:
