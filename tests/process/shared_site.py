@@ -104,6 +104,11 @@ class Site:
         """Whether both routers answer so: each gets its share of many connections."""
         return {self.get(path).status for _ in range(16)} == {status}
 
+    def readiness(self) -> set[tuple[int, str]]:
+        """What the probes of the controllers are told."""
+        answers = [controller.admin.get("/ready") for controller in self.controllers]
+        return {(answer.status_code, answer.json()["reason"]) for answer in answers}
+
     def write(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """A change through any controller that answers, as a client behind a load balancer makes it."""
         deadline = time.monotonic() + PATIENCE

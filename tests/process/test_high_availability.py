@@ -224,8 +224,9 @@ def test_each_is_killed_in_turn_under_load_and_changes(
                 down = victims.pop(0)
                 _kill(down)
                 if down is database:
+                    until(lambda: site.readiness() == {(200, "READY_WITHOUT_DATABASE")}, "the controllers say so")
                     # Without it no change can be stored: it comes back while clients wait.
-                    threading.Timer(2.0, database.start).start()
+                    threading.Timer(0.5, database.start).start()
                     down = None
             elif phase == every // 2 and down is not None:
                 _revive(down)
@@ -247,6 +248,7 @@ def test_each_is_killed_in_turn_under_load_and_changes(
         if down is not None:
             _revive(down)
         site.wait_until_whole()
+        assert site.readiness() == {(200, "READY")}
         _agree(site, hub, wanted)
     finally:
         load.stop()

@@ -2,9 +2,11 @@
 
 import pytest
 
-from gatewright.process.storage import place_of
+from gatewright.process.storage import check_keys, place_of
 from gatewright.settings.storage import Storage
-from gatewright.store import StoreUnavailable
+from gatewright.store import StoreUnavailable, open_store
+from gatewright.store.encryption import KeyRing
+from gatewright.store.errors import KeyFileError
 
 
 def words(storage):
@@ -42,3 +44,18 @@ def test_a_dsn_replaces_single_values_and_keeps_its_own_parameters():
 def test_storage_that_is_not_there_is_named():
     with pytest.raises(StoreUnavailable, match="sqlserver is not supported"):
         place_of(Storage(type="sqlserver"))
+
+
+async def test_controllers_with_other_keys_are_refused(postgres_url):
+    one, two = KeyRing([("v1", b"1" * 32)]), KeyRing([("v2", b"2" * 32), ("v1", b"1" * 32)])
+    for keys in (one, two, KeyRing([("v2", b"2" * 32)])):
+        # Turned over: the proof is written anew with the new key, so that the old one may go.
+        store = await open_store(postgres_url, keys=keys)
+        await check_keys(store)
+        await store.close()
+    for keys in (one, KeyRing([("v2", b"3" * 32)])):
+        store = await open_store(postgres_url, keys=keys)
+        with pytest.raises(KeyFileError, match="not those with which") as refused:
+            await check_keys(store)
+        assert "same files" in refused.value.advice
+        await store.close()

@@ -188,6 +188,7 @@ async def test_a_lost_connection_costs_nothing(place, opened, postgres_server, a
     await until(lambda: store.held)
 
 
+@pytest.mark.conforms("OP-062")
 async def test_a_commit_whose_answer_is_lost_is_not_made_twice(through, relay, opened, artifact, handles_of):
     """The connection breaks between the commit and the word of it."""
     store = await opened(through)

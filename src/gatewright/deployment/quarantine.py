@@ -164,7 +164,8 @@ class Quarantine:
 
     def _is_good(self, uuid: str) -> bool:
         entry = self._board.get(uuid)
-        if entry is None or entry.state == "quarantined":
+        # The status has what routers of other controllers say: what they need must stay in the store.
+        if entry is None or self._board.status(uuid).state == "quarantined":
             return False
         if self._data_plane is None or entry.state != "serving":
             return True

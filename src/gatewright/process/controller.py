@@ -56,7 +56,7 @@ from gatewright.process.gateway import gateway_of
 from gatewright.process.held_link import HeldLink
 from gatewright.process.overview import Overview
 from gatewright.process.shared_certificate import share_certificate
-from gatewright.process.storage import key_ring, store_of
+from gatewright.process.storage import check_keys, key_ring, store_of
 from gatewright.process.traces import start_tracing
 from gatewright.process.xds_port import serve_xds
 from gatewright.settings.tree import Settings
@@ -212,6 +212,8 @@ class Controller:
         settings = self._settings
         store = await store_of(settings, key_ring(settings, make_missing=self._make_keys))
         self._stops.append(store.close)
+        if store.is_shared:
+            await check_keys(store)
         return store
 
     async def _serve_xds(self) -> None:

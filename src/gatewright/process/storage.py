@@ -8,11 +8,13 @@ from gatewright.settings.storage import Storage
 from gatewright.settings.tree import Settings
 from gatewright.store import Store, open_store
 from gatewright.store.encryption import KeyFile, KeyRing, load_key_ring
-from gatewright.store.errors import StoreUnavailable
+from gatewright.store.errors import KeyFileError, StoreUnavailable
 from gatewright.store.lock import FileLock, lock_of
 from gatewright.store.postgres_target import PostgresTarget
 
 _LEAST_TIMEOUT_S: Final = 5
+_PROOF: Final = "gatewright"
+_PROOF_NAME: Final = "encryption.proof"
 
 
 async def store_of(settings: Settings, keys: KeyRing | None) -> Store:
@@ -32,6 +34,27 @@ def key_ring(settings: Settings, *, make_missing: bool) -> KeyRing:
         ],
         create_missing=make_missing,
     )
+
+
+async def check_keys(store: Store) -> None:
+    """That the keys here are those of the other controllers. Raises KeyFileError, StoreUnavailable.
+
+    Otherwise a secret that is stored through one of them could not be read by the others.
+    """
+    mine = store.seal(_PROOF)
+    agreed = str(await store.agree_on(_PROOF_NAME, mine))
+    try:
+        same = store.unseal(agreed) == _PROOF
+    except KeyFileError:
+        same = False
+    if not same:
+        raise KeyFileError(
+            f"the encryption keys are not those with which {store.where} was written",
+            "Give all controllers of this gateway the same files in controller.encryption.providers, old keys below "
+            "the new one.",
+        )
+    if not store.is_current(agreed):
+        await store.set_meta(_PROOF_NAME, mine)
 
 
 def gateway_id(settings: Settings) -> str:

@@ -180,6 +180,10 @@ class Store:
         """The secret in an envelope. Raises KeyFileError."""
         return self._key_ring().decrypt(envelope).decode("utf-8", "surrogatepass")
 
+    def is_current(self, envelope: str) -> bool:
+        """Whether it was made with the key that encrypts now. Raises KeyFileError when there are no keys."""
+        return self._key_ring().current(envelope)
+
     async def close(self) -> None:
         """Finish what is queued, then give the data directory free. May be called twice."""
         if self._closed:
