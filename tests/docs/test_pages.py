@@ -19,6 +19,8 @@ if _MODULE not in sys.modules:
 
 from documentation_pages import Reader  # noqa: E402 - needs the lines above
 
+from postgres_server.server import Server  # noqa: E402 - sorted with those
+
 PORTS = {
     9090: "APIP_GW_CONTROLLER_SERVER_API_PORT",
     9092: "APIP_GW_CONTROLLER_ADMIN_SERVER_PORT",
@@ -71,6 +73,14 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     }
     with Reader(tmp_path, moved, environ, replaced=replaced) as running:
         yield running
+
+
+def test_high_availability(tmp_path: Path, postgres_server: Server) -> None:
+    """Here the files of the page say all ports; the database is a server of its own."""
+    named = (9090, 9092, 18000, 19090, 19092, 18001, 8080, 8081)
+    moved = dict(zip(named, _free_ports(len(named)), strict=True))
+    with Reader(tmp_path, moved, {"DATABASE_URL": postgres_server.url(postgres_server.database())}) as reader:
+        reader.follow((_DOCS / "high-availability.md").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", [name for name in RUN if (_DOCS / name).exists()])

@@ -84,7 +84,7 @@ def router(loaded: Loaded) -> int:
     def parts() -> tuple[RouterPart]:
         return (RouterPart(settings, lambda: remote_source(settings)),)
 
-    return run(parts, f"the router is up: traffic on {_traffic(settings)}", expected=EXPECTED)
+    return run(parts, "the router is up: traffic on the listeners of its controller", expected=EXPECTED)
 
 
 def _begin(loaded: Loaded) -> Settings:
