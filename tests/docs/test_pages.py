@@ -48,6 +48,7 @@ RUN = {
     "tls.md": [PASSWORD],
     "secrets.md": [PASSWORD],
     "troubleshoot.md": [],
+    "upgrade.md": [],
 }
 """Pages whose commands are run, with what `…` in their commands stands for, in order."""
 
