@@ -22,7 +22,7 @@ def _importable(name: str, path: Path) -> None:
 _importable("gateway_fixtures", _TESTS / "e2e" / "fixtures.py")
 _importable("controlplane_hostile", _TESTS / "controlplane" / "hostile.py")
 _importable("envoy_certificates", _TESTS / "envoy" / "certificates.py")
-for _name in ("line", "schedule", "world", "probe", "play", "verdict"):
+for _name in ("line", "schedule", "told", "world", "probe", "play", "verdict"):
     _importable(f"fault_{_name}", _TESTS / "faults" / "schedules" / f"{_name}.py")
 
 from gateway_fixtures import (  # noqa: E402 - needs the lines above

@@ -8,68 +8,25 @@ from typing import Any, Final
 
 import fault_schedule
 import httpx2
-import msgspec
 import yaml
 from fault_line import Faults
-from fault_probe import Probe, Served, ask
+from fault_probe import Probe, ask
 from fault_schedule import Operation, Schedule
+from fault_told import BROKEN, POLICIES, Credential, HubApi, OwnApi
 from fault_world import EDGE, World
-from gateway_processes import KEY_POLICY, rest_api
+from gateway_processes import rest_api
 
 from gatewright.hub.client import HubClient, HubClientError
 from gatewright.wire.kinds import PROJECT_ANNOTATION
 
-SUBSCRIBED: Final = {"name": "subscription-validation", "version": "v1"}
-BROKEN: Final = {"name": "no-such-policy", "version": "v1"}
-_POLICIES: Final = {"open": [], "keyed": [KEY_POLICY], "subscribed": [SUBSCRIBED]}
-_COLLECTIONS: Final = {"provider": "llm-providers", "proxy": "llm-proxies"}
-_GRACE: Final = 3.0
-"""Seconds in which what is acknowledged must be seen at Envoy while the line is bad and the machine is busy."""
+_GRACE: Final = 0.25
+"""Seconds in which what is acknowledged must be seen at Envoy: its threads take a change one after another."""
 
+_RETURN: Final = 3.0
+"""The same where controller or router are restarted: with no router connected, stored is all that can be said."""
 
-class Credential(msgspec.Struct):
-    """A key or the token of a subscription, as the hub (or the gateway) gave it."""
-
-    api: str
-    name: str
-    value: str
-    active: bool = True
-    uuid: str = ""
-
-
-class HubApi(msgspec.Struct):
-    """An artifact as the hub was told. `steps`: every state since its creation: a version served, or 0 for nothing."""
-
-    handle: str
-    flavour: str
-    version: int = 0
-    deployed: bool = False
-    exists: bool = False
-    steps: list[int] = []
-    deployments: dict[str, int] = {}
-    """Places in `steps` by deployment id."""
-
-    broken: set[int] = set()
-
-    @property
-    def has_traffic(self) -> bool:
-        """Whether Envoy can be asked for it. Other kinds are judged by what is stored and said of them."""
-        return self.flavour in _POLICIES
-
-    @property
-    def path(self) -> str:
-        """In the management API."""
-        return f"/{_COLLECTIONS.get(self.flavour, 'rest-apis')}/{self.handle}"
-
-
-class OwnApi(msgspec.Struct):
-    """An API as the gateway was told; `certain` is False while a write's answer is missing."""
-
-    handle: str
-    flavour: str
-    version: int = 0
-    exists: bool = False
-    certain: bool = True
+_TOLD: Final = 5.0
+"""Seconds in which the answer to a deployment must be here, which says what is deployed."""
 
 
 class Played:
@@ -283,7 +240,7 @@ class Played:
     def document(self, api: HubApi, version: int, *, broken: bool = False) -> dict[str, Any]:
         port, edition = self.world.backend.port, f"/edition-{version}"
         if api.has_traffic:
-            policies = [BROKEN] if broken else _POLICIES[api.flavour]
+            policies = [BROKEN] if broken else POLICIES[api.flavour]
             return rest_api(api.handle, port, base=edition, policies=policies)
         spec: dict[str, Any] = {"displayName": api.handle, "version": "v1.0", "context": f"/{api.handle}{edition}"}
         if api.flavour == "provider":
@@ -343,7 +300,7 @@ class Played:
             api.handle,
             self.world.backend.port,
             base=f"/edition-{version}",
-            policies=_POLICIES[api.flavour],
+            policies=POLICIES[api.flavour],
             annotations=annotations,
         )
         status, _ = await self._manage("PUT", f"/rest-apis/{api.handle}", document)
@@ -382,20 +339,20 @@ class Played:
         api = next((api for api in self.hub_apis if api.handle == handle), None)
         if api is None or not api.has_traffic:
             return
-        deadline, served = time.monotonic() + _GRACE, Served(0, 0)
+        place, deadline = None, time.monotonic() + _TOLD
+        while (place := api.deployments.get(deployment_id)) is None:
+            if time.monotonic() > deadline:
+                return  # the hub was killed before it could answer
+            await asyncio.sleep(0.01)
+        deadline = time.monotonic() + (_RETURN if self.schedule.kills & {"controller", "router"} else _GRACE)
         while True:
-            place = api.deployments.get(deployment_id)
-            if place is None:
-                # The answer to the deployment itself is still under way, or it never came.
-                await asyncio.sleep(0.05)
-            else:
-                served = await ask(self.ports["http"], f"/{handle}/items")
-                if served.fits(api.steps[place:], guarded=api.flavour != "open"):
-                    return
+            served = await ask(self.ports["http"], f"/{handle}/items")
+            if served.fits(api.steps[place:], guarded=api.flavour != "open"):
+                return
             if time.monotonic() > deadline:
                 break
-            await asyncio.sleep(0.05)
-        if place is not None and not self.probe.is_excused:
+            await asyncio.sleep(0.02)
+        if not self.probe.is_excused:
             self.lies.append(
                 f"{handle}: acknowledged as deployed (step {place} of {api.steps}), but Envoy answers {served}"
             )

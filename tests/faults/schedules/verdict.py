@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import httpx2
-from fault_play import Credential, HubApi, OwnApi, Played
+from fault_play import Played
 from fault_probe import Served, ask
+from fault_told import Credential, HubApi, OwnApi
 from fault_world import EDGE
 from gateway_processes import until
 
