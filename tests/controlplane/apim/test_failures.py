@@ -12,7 +12,7 @@ from controlplane_lab import rest_api
 from gatewright.observability.redaction import mask_secrets
 
 
-@pytest.mark.conforms("AP-062", "AP-063")
+@pytest.mark.conforms("AP-062", "AP-063", "CP-151")
 @pytest.mark.parametrize("status", [500, 503, 409])
 async def test_three_attempts_then_failed(shop, status):
     shop.turn(import_mode=f"{status}:3")
@@ -110,7 +110,7 @@ async def test_a_token_that_is_refused_is_renewed_once(shop):
     assert len(shop.tokens()) == 2
 
 
-@pytest.mark.conforms("AP-059", "AP-097")
+@pytest.mark.conforms("AP-059", "AP-097", "CP-153")
 async def test_a_deletion_does_not_wait_for_ever_and_is_not_forgotten(opened):
     async with opened() as shop:
         api = ids(await shop.synced())

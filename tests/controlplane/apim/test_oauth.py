@@ -64,7 +64,7 @@ async def sent(made: ApimConfig) -> tuple[dict, str]:
     return headers, content.decode()
 
 
-@pytest.mark.conforms("AP-025", "AP-028")
+@pytest.mark.conforms("AP-025", "AP-028", "CP-150")
 async def test_client_credentials_win():
     headers, form = await sent(config(**CLIENT, **USER))
     assert form == "grant_type=client_credentials&scope=apim%3Aapi_import_export+apim%3Aapi_view"
@@ -72,7 +72,7 @@ async def test_client_credentials_win():
     assert (scheme, base64.b64decode(pair)) == ("Basic", b"the-client:the-client-secret")
 
 
-@pytest.mark.conforms("AP-026", "AP-027")
+@pytest.mark.conforms("AP-026", "AP-027", "CP-150")
 @pytest.mark.parametrize("client", [{}, {"client_id": "lone"}])
 async def test_the_password_grant_goes_without_client_authentication(client):
     headers, form = await sent(config(**USER, **client))

@@ -94,7 +94,7 @@ async def process(tmp_path, apim, credentials):
     await made.kill()
 
 
-@pytest.mark.conforms("AP-058", "AP-067")
+@pytest.mark.conforms("AP-058", "AP-067", "CP-153")
 async def test_create_look_plan_restart_delete(process, apim):
     answer = await process.client.post("/rest-apis", json=rest_api("orders"))
     assert answer.status_code == 201, answer.text

@@ -5,7 +5,7 @@ from apim_lab import GATEWAY, ids, until
 from controlplane_lab import rest_api
 
 
-@pytest.mark.conforms("AP-032", "AP-033", "AP-034", "AP-035", "AP-042", "AP-045")
+@pytest.mark.conforms("AP-032", "AP-033", "AP-034", "AP-035", "AP-042", "AP-045", "CP-149", "CP-151")
 async def test_an_api_made_here_is_imported_and_deployed_there(shop):
     uuid = await shop.create("orders")
     assert (await shop.row()).cp_sync_status == "pending"
@@ -42,7 +42,7 @@ async def test_an_api_made_here_is_imported_and_deployed_there(shop):
     assert len(shop.tokens()) == 1
 
 
-@pytest.mark.conforms("AP-051", "AP-054", "AP-056", "AP-057", "AP-061")
+@pytest.mark.conforms("AP-051", "AP-054", "AP-056", "AP-057", "AP-061", "CP-152")
 async def test_a_life_of_changes(shop):
     first = ids(await shop.synced("orders"))
     shown = await shop.apim.client.call("GET", f"/api/am/publisher/v4/apis/{first['id']}/swagger")
@@ -133,7 +133,7 @@ async def test_what_cannot_be_sent_is_told_without_a_call(shop):
     assert not shop.publisher_calls()
 
 
-@pytest.mark.conforms("AP-052")
+@pytest.mark.conforms("AP-052", "CP-152")
 async def test_a_definition_that_cannot_be_had_is_made(shop):
     first = ids(await shop.synced())
     shop.turn(swagger_mode="500")
@@ -143,7 +143,7 @@ async def test_a_definition_that_cannot_be_had_is_made(shop):
     assert shop.archive(1).tree("swagger.yaml")["openapi"] == "3.0.0"
 
 
-@pytest.mark.conforms("AP-053", "AP-064", "AP-065", "AP-066", "AP-067", "AP-070")
+@pytest.mark.conforms("AP-053", "AP-064", "AP-065", "AP-066", "AP-067", "AP-070", "CP-149")
 async def test_what_is_made_while_apart_comes_in_order_afterwards(site, apim, opened):
     async with opened(apim_sync_pool_size=1) as shop:
         done = ids(await shop.synced("done"))
