@@ -51,11 +51,11 @@ def metrics_in(expression: str) -> set[str]:
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Names that controller and Envoy show, after one request."""
     (port,) = free_ports(1)
-    over = {"gatewright": {"envoy": {"admin_enabled": True, "admin_port": port}}}
+    over = {"policy_engine": {"metrics": {"enabled": True, "port": port}}}
     with Gateway(tmp_path_factory.mktemp("gateway"), over) as gateway:
         assert gateway.get("/anything").status == 404
-        until(lambda: "downstream_rq_time_bucket" in _text(port, "/stats/prometheus"), "Envoy has counted a request")
-        text = _text(gateway.ports["metrics"], "/metrics") + _text(port, "/stats/prometheus")
+        until(lambda: "downstream_rq_time_bucket" in _text(port, "/metrics"), "Envoy has counted a request")
+        text = _text(gateway.ports["metrics"], "/metrics") + _text(port, "/metrics")
     return set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
 
 

@@ -101,7 +101,7 @@ async def test_identity(admin):
     assert long.json()["message"] == "Secret ID too long (max 255 characters)"
 
 
-@pytest.mark.conforms("MG-154")
+@pytest.mark.conforms("MG-154", "OP-070")
 async def test_sizes(admin):
     assert (await admin.post("/secrets", json=secret(value="v" * 10_240))).status_code == 201
     large = await admin.post("/secrets", json=secret("large", value="v" * 10_241))

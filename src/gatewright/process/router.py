@@ -6,6 +6,7 @@ from pathlib import Path
 from gatewright.engine.feed import Feed
 from gatewright.engine.server import Engine
 from gatewright.observability.logging import get_logger
+from gatewright.process.router_ports import RouterPorts
 from gatewright.router.owned_directory import OwnedDirectory
 from gatewright.router.router import Router, RouterConfig, Source
 from gatewright.settings.tree import Settings
@@ -54,20 +55,26 @@ class RouterPart:
         self.router: Router | None = None
         self._sockets: OwnedDirectory | None = None
         self._engine: Engine | None = None
+        self._ports: RouterPorts | None = None
         self._feed: Feed | None = None
 
     async def start(self) -> None:
-        """Raises RouterError."""
+        """Raises RouterError, CannotBind; what was started is stopped again then."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
         self._sockets = OwnedDirectory()
         socket = self._sockets.path / "engine.sock"
         self._engine = Engine(socket, api_key_issuer=self._settings.api_key.issuer)
         await self._engine.start()
+        self._ports = RouterPorts(self._settings, lambda: self.router)
+        await self._ports.start()
         self.router = Router(_config(self._settings, socket), self._source())
-        try:
-            await self.router.start()
-        except BaseException:
-            await self.stop()
-            raise
+        await self.router.start()
         if self.router.snapshot is not None:
             self._feed = Feed(self.router.snapshot, self._engine.credentials)
         if not await self.router.wait_ready(FIRST_READY_S):
@@ -81,6 +88,8 @@ class RouterPart:
             await self.router.stop()
         if self._engine is not None:
             await self._engine.stop()
+        if self._ports is not None:
+            await self._ports.stop()
         if self._sockets is not None:
             self._sockets.close()
 

@@ -23,6 +23,10 @@
 {{- if and (not (hasKey $own "generate_encryption_keys")) (not $gateway.controller.encryptionKeys.enabled) -}}
 {{- $_ := set $own "generate_encryption_keys" true -}}
 {{- end -}}
+{{- if include "gateway.routerMetricsEnabled" . -}}
+{{- $engine := $config.policy_engine -}}
+{{- $_ := set $engine "metrics" (set (index $engine "metrics" | default dict) "enabled" true) -}}
+{{- end -}}
 {{- if $gateway.allInOne.enabled -}}
 {{- $bind := index $own "bind" | default dict -}}
 {{- $_ := set $own "bind" (set $bind "xds" "127.0.0.1") -}}
@@ -118,6 +122,17 @@
 {{- end -}}
 {{- define "gateway.ports.metrics" -}}
 {{- .Values.gateway.controller.metrics.port | default 9091 | int64 -}}
+{{- end -}}
+
+{{- define "gateway.ports.peAdmin" -}}
+{{- dig "policy_engine" "admin" "port" 9002 (.Values.gateway.config | default dict) | int64 -}}
+{{- end -}}
+{{- define "gateway.ports.peMetrics" -}}
+{{- dig "policy_engine" "metrics" "port" 9003 (.Values.gateway.config | default dict) | int64 -}}
+{{- end -}}
+
+{{- define "gateway.routerMetricsEnabled" -}}
+{{- if or .Values.gateway.serviceMonitor.enabled (dig "policy_engine" "metrics" "enabled" false (.Values.gateway.config | default dict)) -}}yes{{- end -}}
 {{- end -}}
 
 {{- define "gateway.httpsEnabled" -}}

@@ -34,6 +34,10 @@
     {{- if include "gateway.httpsEnabled" . }}
     - {name: https, containerPort: {{ include "gateway.ports.https" . }}, protocol: TCP}
     {{- end }}
+    - {name: pe-admin, containerPort: {{ include "gateway.ports.peAdmin" . }}, protocol: TCP}
+    {{- if include "gateway.routerMetricsEnabled" . }}
+    - {name: pe-metrics, containerPort: {{ include "gateway.ports.peMetrics" . }}, protocol: TCP}
+    {{- end }}
     {{- if $runtime.service.expose.routerAdmin }}
     - {name: router-admin, containerPort: 9901, protocol: TCP}
     {{- end }}
