@@ -3,12 +3,15 @@
 Layers are kept between runs, so that only what has changed is built again.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import tempfile
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from deploy_chart import REPOSITORY
@@ -35,9 +38,9 @@ def build() -> dict[str, str]:
     kept = {target: f"gatewright/{target}:{VERSION}" for target in TARGETS}
     if os.environ.get("GATEWRIGHT_TEST_IMAGES") == "kept" and all(map(_exists, kept.values())):
         return kept
-    if not _exists(BASE.removeprefix("localhost/")):
-        _make_base()
-    with tempfile.TemporaryDirectory() as folder:
+    with _alone(), tempfile.TemporaryDirectory() as folder:
+        if not _exists(BASE.removeprefix("localhost/")):
+            _make_base()
         # The authorities of this machine: packages may come through a proxy that has one of its own.
         pip = Path(folder) / "pip.conf"
         pip.write_text(f"[global]\ncert = {AUTHORITIES}\n")
@@ -71,6 +74,14 @@ def _make_base() -> None:
         archive = Path(folder) / "root.tar"
         _run("tar", "-C", str(root), "-cf", str(archive), ".")
         _run("podman", "import", str(archive), BASE)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One process at a time: the others find what the first has built."""
+    with (Path(tempfile.gettempdir()) / "gatewright-test-images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _exists(name: str) -> bool:

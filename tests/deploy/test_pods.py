@@ -283,6 +283,9 @@ def test_two_controllers_and_two_routers_on_postgres(
         first.make(rest_api("shared", backend))
         first.serves("/shared/items")
         until(lambda: cluster.ask(second.address, 8080, "/shared/items")[0] == 200, "the other router serves it too")
+        logs = [pod.log("gateway-controller") for pod in (first.controller, controller)]
+        linked = ["connected to the control plane" in log for log in logs]
+        assert sum(linked) == 1, "one of them holds the connection"
         cluster.delete("controller")
         first.controller = controller
         first.make(rest_api("afterwards", backend))
