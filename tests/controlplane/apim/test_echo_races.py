@@ -3,6 +3,8 @@
 from apim_lab import GATEWAY, ids, until
 from controlplane_lab import rest_api
 
+from gatewright.controlplane.rest import Rest
+
 
 async def test_an_api_that_is_deleted_while_it_is_imported_does_not_come_back(shop):
     """The event about the import comes before its answer, and the API is deleted in between."""
@@ -40,3 +42,25 @@ async def test_the_echo_of_an_import_that_was_answered_without_ids(shop):
 async def any_ack(shop, event) -> bool:
     wanted = event["payload"]["deploymentId"]
     return any(each["deploymentId"] == wanted for each in await shop.apim.client.acknowledgements())
+
+
+async def test_an_import_that_is_answered_while_its_event_is_handled(shop, monkeypatch):
+    """The event comes first, the definition only after the answer: by then it is known whose import it was."""
+    original = Rest.definition
+
+    async def late(rest, kind, api_id):
+        await until(lambda: is_linked(shop, api_id))
+        return await original(rest, kind, api_id)
+
+    monkeypatch.setattr(Rest, "definition", late)
+    shop.turn(echo_on_import="before:1")
+    await shop.synced()
+    [event] = await shop.apim.client.events(GATEWAY)
+    await until(lambda: any_ack(shop, event))
+    row = await shop.row()
+    assert (row.origin, row.cp_sync_status) == ("gateway_api", "success")
+
+
+async def is_linked(shop, api_id: str) -> bool:
+    row = await shop.row()
+    return row is not None and row.cp_artifact_id == api_id

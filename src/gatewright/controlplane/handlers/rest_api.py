@@ -50,7 +50,9 @@ class RestApis(Lifecycle):
                 # It is undeployed there next; stored, it would come back to life here.
                 self._said(event, payload, "an API that was deleted here while it was imported")
                 return Outcome("echo")
-        return await super()._store(event, payload, document, performed_at)
+        # Asked before the definition was fetched, and again: an import may have been answered meanwhile.
+        own = await self._of_own_import(event, payload)
+        return own or await super()._store(event, payload, document, performed_at)
 
     async def _postponed(
         self,
