@@ -166,6 +166,7 @@ class ControlPlane:
             Trust(self._config),
             echoes=self._echoes,
             environment=environment,
+            found_again=self._want_soon,
             journal=self._journal,
             clock=clock,
             random=random,

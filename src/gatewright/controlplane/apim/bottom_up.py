@@ -38,7 +38,7 @@ _log = get_logger(__name__)
 
 
 class BottomUp:
-    """One gateway's. Nothing happens before `connect`."""
+    """One gateway's. Nothing happens before `connect`. `found_again` is called when keys have to be asked for anew."""
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class BottomUp:
         *,
         echoes: Echoes,
         environment: Mapping[str, str],
+        found_again: Callable[[], None],
         journal: Journal,
         clock: Clock,
         random: Callable[[], float],
@@ -66,6 +67,7 @@ class BottomUp:
             echoes=echoes,
             environment=environment,
             take_theirs=self._theirs.take,
+            found_again=found_again,
             owner=uuid.uuid4().hex,
             clock=clock,
         )

@@ -171,6 +171,8 @@ class Import:
             content=self._made.content,
             fingerprint=fingerprint,
         )
+        if self._record.api_id is None and (self._there is not None or tools.config.rule == "overwrite"):
+            tools.found_again()
         _log.info(
             "Bottom-up sync: API synced successfully",
             uuid=item.uuid,

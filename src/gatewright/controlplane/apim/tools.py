@@ -51,7 +51,11 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """`owner` names this process in claims; `environment` is what `{{ env }}` in documents may read."""
+    """`owner` names this process in claims; `environment` is what `{{ env }}` in documents may read.
+
+    `found_again` is called when an API turns out to have been there before: its keys came before anybody knew whose
+    they are.
+    """
 
     config: ApimConfig
     publisher: Publisher
@@ -59,6 +63,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     echoes: Echoes
     environment: Mapping[str, str]
     take_theirs: TakeTheirs
+    found_again: Callable[[], None]
     owner: str
     clock: Clock
     pauses: tuple[float, ...] = PAUSES
