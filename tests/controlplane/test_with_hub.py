@@ -1,5 +1,6 @@
 """The whole link against the embedded control plane: real sockets, real TLS, real store."""
 
+import hashlib
 import json
 
 import pytest
@@ -108,3 +109,44 @@ async def test_what_was_missed_while_away_is_reconciled(site, client, hub_settin
         assert (await site.row("api-2")).desired_state == "undeployed"
         for view in await client.deployments(wait=5):
             assert view.status in {"DEPLOYED", "UNDEPLOYED"}
+
+
+async def test_a_regenerated_key_at_all_replicas_of_a_gateway(make_site, client, hub_settings):
+    """Several controllers may share one token: each gets every event, and nothing of one disturbs the other."""
+    settings = await hub_settings()
+    one, other = await make_site("one"), await make_site("other")
+    async with one.linked(settings) as first, other.linked(settings) as second:
+        for plane in (first, second):
+            await connected(plane)
+        assert first.status().connection_id != second.status().connection_id
+        await client.deploy(deployed(rest_api("orders")), ["edge"])
+        (deployment,) = await client.deployments(artifact="orders", wait=5)
+        assert deployment.status == "DEPLOYED"
+        before = (await client.create_key("orders", "till")).api_key
+        after = (await client.regenerate_key("orders", "till")).api_key
+        for site in (one, other):
+
+            async def knows(site=site):
+                row = await site.row("orders")
+                return row is not None and {key.key_hash for key in await site.deployments.keys_of(row.uuid)} == {
+                    hashlib.sha256(after.encode()).hexdigest()
+                }
+
+            await until(knows)
+        assert before != after
+        await first.stop()
+        await client.undeploy("orders")
+
+        async def undeployed():
+            return (await other.row("orders")).desired_state == "undeployed"
+
+        await until(undeployed)
+        assert (await one.row("orders")).desired_state == "deployed"
+        assert second.status().state == "connected"
+    # The one that was away catches up at its next connect.
+    async with one.linked(settings):
+
+        async def caught_up():
+            return (await one.row("orders")).desired_state == "undeployed"
+
+        await until(caught_up)

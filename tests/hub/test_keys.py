@@ -117,3 +117,33 @@ async def test_a_key_without_a_name_gets_one(lab: Lab) -> None:
     await lab.client.deploy(DOCUMENT)
     issued = await lab.client.create_key(REF)
     assert re.fullmatch(r"key-[0-9a-f]{8}", issued.key.name)
+
+
+async def test_a_regenerated_key_has_another_value_and_the_same_name(lab: Lab) -> None:
+    token = await lab.gateway()
+    artifact = (await lab.client.deploy(DOCUMENT, ["edge"])).artifact
+    async with lab.peer(token) as peer:
+        await peer.event()
+        first = await lab.client.create_key(REF, "orders-key", expires_at="2099-01-01T00:00:00Z", issuer="portal")
+        created = await peer.event()
+        second = await lab.client.regenerate_key(REF, "orders-key")
+        event = await peer.event()
+        (listed,) = (await peer.rest.get("/apis/api-keys")).json()
+        assert second.api_key != first.api_key
+        digest = hashlib.sha256(second.api_key.encode()).hexdigest()
+        assert event["type"] == "apikey.updated"
+        assert event["userId"] == created["userId"]
+        payload = event["payload"]
+        assert (payload["apiId"], payload["keyName"], payload["issuer"]) == (artifact.id, "orders-key", "portal")
+        assert json.loads(payload["apiKeyHashes"]) == {"sha256": digest}
+        assert payload["expiresAt"] == "2099-01-01T00:00:00Z"
+        assert payload["updatedAt"] > created["payload"]["updatedAt"]
+        assert (listed["uuid"], listed["apiKeyHashes"]) == (created["payload"]["uuid"], {"sha256": digest})
+
+        third = await lab.client.regenerate_key(REF, "orders-key", expires_at="2098-01-01T00:00:00Z")
+        assert third.key.expires_at == "2098-01-01T00:00:00Z"
+        await lab.client.revoke_key(REF, "orders-key")
+        with pytest.raises(HubClientError, match="has been revoked"):
+            await lab.client.regenerate_key(REF, "orders-key")
+        with pytest.raises(HubClientError, match="There is no key"):
+            await lab.client.regenerate_key(REF, "nobody")

@@ -133,6 +133,30 @@ def issue_key(
     issued = plain(
         ask(hub, data_dir, token_file, ca_file, lambda client: client.create_key(api, name, expires_at=expires_at))
     )
+    _show_key(issued, form)
+
+
+def regenerate_key(
+    api: Api,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the key.")],
+    expires_at: Annotated[
+        str,
+        typer.Option("--expires-at", metavar="TIME", help="Another end, as 2027-01-31T00:00:00Z.", show_default=False),
+    ] = "",
+    form: Output = Format.TABLE,
+    hub: HubUrl = None,
+    data_dir: HubDataDir = None,
+    token_file: TokenFile = None,
+    ca_file: HubCaFile = None,
+) -> None:
+    """Give a key another value; the old one ends at every gateway. It is shown once and kept nowhere."""
+    issued = plain(
+        ask(hub, data_dir, token_file, ca_file, lambda client: client.regenerate_key(api, name, expires_at=expires_at))
+    )
+    _show_key(issued, form)
+
+
+def _show_key(issued: dict[str, Any], form: Format) -> None:
     key = issued["key"]
     facts = (("Name", key["name"]), ("Key", issued["apiKey"]), ("Expires", key.get("expiresAt") or "never"))
     output.show(issued, form, lambda: output.facts(facts))

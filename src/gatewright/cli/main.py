@@ -156,6 +156,7 @@ def _hub() -> Group:
         (
             Entry("list", f"{credentials}:list_keys", "List the keys of an API."),
             Entry("issue", f"{credentials}:issue_key", "Issue a key and send its hash to the API's gateways."),
+            Entry("regenerate", f"{credentials}:regenerate_key", "Give a key another value; the old one ends."),
             Entry("revoke", f"{credentials}:revoke_key", "End a key everywhere."),
         ),
         help="API keys of an API.",

@@ -157,6 +157,11 @@ class HubClient(ConsumerCalls):
         """Keys of an artifact by name."""
         return await self.get_list(f"/artifacts/{segment(ref)}/api-keys", ApiKeyView)
 
+    async def regenerate_key(self, ref: str, name: str, *, expires_at: str = "") -> IssuedApiKey:
+        """Another value for an active key; the old one ends. Without `expires_at` the key's end stays."""
+        path = f"/artifacts/{segment(ref)}/api-keys/{segment(name)}/regenerate"
+        return await self.send("POST", path, IssuedApiKey, body={"expiresAt": expires_at})
+
     async def revoke_key(self, ref: str, name: str) -> None:
         """End a key."""
         await self.request("DELETE", f"/artifacts/{segment(ref)}/api-keys/{segment(name)}")

@@ -75,6 +75,37 @@ def create(unit: Unit, ref: str, wanted: KeyRequest) -> IssuedApiKey:
     return IssuedApiKey(key=_view(row, artifact.handle), api_key=plain)
 
 
+def regenerate(unit: Unit, ref: str, name: str, wanted: KeyRequest) -> IssuedApiKey:
+    """Give an active key another value, and another end if `wanted` names one. ApiError 400, 404, 409."""
+    artifact = artifacts.find(unit.connection, ref)
+    row = _find(unit.connection, artifact.id, name)
+    if row.status != ACTIVE:
+        raise ApiError(409, "API_KEY_REVOKED", f"The key {name!r} has been revoked. Make a new one of the same name.")
+    expires_at = _checked(unit, wanted, name)
+    plain = KEY_PREFIX + secrets.token_hex(32)
+    changed = {
+        "hash": token_hash(plain),
+        "mask": f"{KEY_PREFIX}****{plain[-4:]}",
+        "expires_at": row.expires_at if expires_at is None else expires_at,
+        # Gateways take a key only when it is newer than what they have.
+        "updated_at": max(unit.now.unix_ms, row.updated_at + 1),
+    }
+    unit.connection.execute(update(api_keys).where(api_keys.c.uuid == row.uuid).values(**changed))
+    row = _find(unit.connection, artifact.id, name)
+    payload = events.ApiKeyUpdated(
+        api_id=artifact.id,
+        key_name=name,
+        api_key_hashes=encode({HASH_ALGORITHM: row.hash}).decode(),
+        masked_api_key=row.mask,
+        expires_at=None if row.expires_at is None else Timestamp.from_ms(row.expires_at).text(),
+        issuer=row.issuer,
+        updated_at=Timestamp.from_ms(row.updated_at).text(),
+    )
+    for gateway_id in _gateways_of(unit.connection, row):
+        unit.emit(gateway_id, events.API_KEY_UPDATED, payload, user_id=row.created_by)
+    return IssuedApiKey(key=_view(row, artifact.handle), api_key=plain)
+
+
 def revoke(unit: Unit, ref: str, name: str) -> None:
     """End a key and tell the artifact's gateways; once more does no harm. ApiError 404."""
     artifact = artifacts.find(unit.connection, ref)

@@ -73,6 +73,7 @@ class PeopleApi:
             ("GET", "/artifacts/{ref}/api-keys", self._list_keys),
             ("POST", "/artifacts/{ref}/api-keys", self._create_key),
             ("DELETE", "/artifacts/{ref}/api-keys/{name}", self._revoke_key),
+            ("POST", "/artifacts/{ref}/api-keys/{name}/regenerate", self._regenerate_key),
             ("GET", "/deployments", self._list_deployments),
             ("GET", "/events", self._list_events),
             ("GET", "/watch", self._watch),
@@ -228,6 +229,11 @@ class PeopleApi:
         ref = request.path_params["ref"]
         wanted = await read_json(request, KeyRequest)
         return as_json(await self._services.store.write(lambda unit: keys.create(unit, ref, wanted)), 201)
+
+    async def _regenerate_key(self, request: Request) -> Response:
+        ref, name = request.path_params["ref"], request.path_params["name"]
+        wanted = await read_json(request, KeyRequest)
+        return as_json(await self._services.store.write(lambda unit: keys.regenerate(unit, ref, name, wanted)))
 
     async def _revoke_key(self, request: Request) -> Response:
         ref, name = request.path_params["ref"], request.path_params["name"]
