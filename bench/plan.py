@@ -10,6 +10,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     `made_alone`: APIs that are made while an API Manager is away.
     `fleet`: gateways that lose a hub together for `outage_s`; 0: that is not measured.
+    `deaths`: whether processes of a fleet are killed in turn.
     `settled_s`: memory is read when it has not changed for so long; Envoy gives some back every ten seconds.
     """
 
@@ -30,6 +31,7 @@ class Plan(msgspec.Struct, frozen=True):
     made_alone: int = 500
     fleet: int = 200
     outage_s: float = 60.0
+    deaths: bool = True
     settled_s: float = 11.0
 
     @property
@@ -56,4 +58,5 @@ QUICK = Plan(
     settled_s=2.0,
     made_alone=50,
     fleet=0,
+    deaths=False,
 )

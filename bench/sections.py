@@ -5,7 +5,19 @@ from typing import Final
 
 import msgspec
 
-from bench import bursts, catching_up, deploying, edits, growth, revoking, starting, storm, syncing, throughput
+from bench import (
+    bursts,
+    catching_up,
+    deploying,
+    edits,
+    failing_over,
+    growth,
+    revoking,
+    starting,
+    storm,
+    syncing,
+    throughput,
+)
 from bench.plan import Plan
 from bench.rows import Row
 from bench.site import Site
@@ -30,5 +42,6 @@ SECTIONS: Final = (
     Section("revoking", "Revocations at two routers", revoking.measure),
     Section("catching-up", "APIs made while an API Manager is away", catching_up.measure),
     Section("growth", "Memory after many events", growth.measure, ("few",)),
+    Section("failing-over", "Processes of a fleet die in turn", failing_over.measure),
     Section("storm", "Many gateways lose a hub and come back", storm.measure),
 )

@@ -1,6 +1,8 @@
 """Several controllers on one database, several routers: whatever dies, traffic goes on and all agree in the end."""
 
 import importlib.util
+import json
+import os
 import signal
 import sys
 import threading
@@ -214,6 +216,8 @@ def test_each_is_killed_in_turn_under_load_and_changes(
     wanted: dict[str, int] = {}
     marks: list[str] = []
     down: Gateway | Hub | Server | None = None
+    hand_over: list[float] = []
+    slowest = 0.0
     load = Load(site.controllers[0].ports["http"], "/unchanged/items")
     try:
         for number in range(1, changes + 1):
@@ -223,6 +227,8 @@ def test_each_is_killed_in_turn_under_load_and_changes(
                 site.wait_until_whole()
                 down = victims.pop(0)
                 _kill(down)
+                if down is holder:
+                    threading.Thread(target=_time_hand_over, args=(standby, hand_over), daemon=True).start()
                 if down is database:
                     until(lambda: site.readiness() == {(200, "READY_WITHOUT_DATABASE")}, "the controllers say so")
                     # Without it no change can be stored: it comes back while clients wait.
@@ -243,7 +249,9 @@ def test_each_is_killed_in_turn_under_load_and_changes(
                 hub.ask(lambda client, text=text: client.deploy(text, [HANDLE]))
             else:
                 marks.append(f"change-{number}")
+                began = time.monotonic()
                 _put(site, handle, document, marks[-1])
+                slowest = max(slowest, time.monotonic() - began)
             wanted[handle] = number
         if down is not None:
             _revive(down)
@@ -254,7 +262,15 @@ def test_each_is_killed_in_turn_under_load_and_changes(
         load.stop()
     assert load.failures == [], f"{len(load.failures)} of {load.count}: {load.failures[:5]}"
     assert load.count > changes
-    _once(site, database, marks)
+    _once(database, marks)
+    _tell(
+        changes=changes,
+        requests=load.count,
+        failed=len(load.failures),
+        asked_again=load.repeated,
+        hand_over_s=hand_over[0],
+        slowest_change_s=slowest,
+    )
     for handle in wanted:
         if handle.startswith("own"):
             assert site.write("DELETE", f"/rest-apis/{handle}").status_code < 300
@@ -312,9 +328,21 @@ def _agree(site: Site, hub: Hub, wanted: dict[str, int]) -> None:
     until(pushed, "the hub knows what was made here")
 
 
-def _once(site: Site, database: Server, marks: list[str]) -> None:
+def _time_hand_over(standby: Gateway, seconds: list[float]) -> None:
+    began = time.monotonic()
+    standby.wait_for_link()
+    seconds.append(time.monotonic() - began)
+
+
+def _tell(**figures: float) -> None:
+    """For the benchmark, which shows them."""
+    file = os.environ.get("GATEWRIGHT_FIGURES")
+    if file:
+        Path(file).write_text(json.dumps(figures))
+
+
+def _once(database: Server, marks: list[str]) -> None:
     """Every change that was answered is in the feed, and none is in it twice."""
-    del site
     name = database.execute("SELECT datname FROM pg_database WHERE datname LIKE 'gw%'")[-1][0]
     found = database.execute(
         "SELECT correlation_id, count(*) FROM changes WHERE kind = 'RestApi' AND correlation_id <> '' "
