@@ -54,6 +54,10 @@ class ApimRecords:
         """All that are not memories, in no order."""
         return await self._store.read(lambda connection: apim_records.everything(connection, self._gateway_id))
 
+    async def counts(self) -> dict[str, int]:
+        """How many APIs that were made here are pending, success and failed."""
+        return await self._store.read(lambda connection: artifacts.sync_counts(connection, self._gateway_id, KIND))
+
     async def queued(self) -> list[OutboxRow]:
         """All that waits for a control plane, oldest first, without payloads."""
         return await self._store.read(lambda connection: outbox.queued(connection, self._gateway_id, OUTBOX_TARGET))
@@ -274,6 +278,8 @@ def left_behind(row: OutboxRow) -> ApimRecord:
 
 def _open(connection: Connection, gateway_id: str, now: datetime) -> None:
     apim_records.forget_older(connection, gateway_id, now - MEMORY)
+    # API Manager knows no other kind: nobody will ever ask what became of them.
+    outbox.dismiss_other_kinds(connection, gateway_id, OUTBOX_TARGET, kind=KIND, action=OUTBOX_DELETE)
     outbox.hasten(connection, gateway_id, OUTBOX_TARGET)
     waiting = {row.entity_id for row in outbox.queued(connection, gateway_id, OUTBOX_TARGET)}
     for uuid in artifacts.unsynced(connection, gateway_id, KIND):

@@ -115,6 +115,12 @@ def unsynced(connection: Connection, gateway_id: str, kind: str) -> list[str]:
     return list(connection.execute(_UNSYNCED, {"gateway_id": gateway_id, "kind": kind}).scalars())
 
 
+def sync_counts(connection: Connection, gateway_id: str, kind: str) -> dict[str, int]:
+    """How many artifacts of a kind that were made here have which state of sync."""
+    found = connection.execute(_SYNC_COUNTS, {"gateway_id": gateway_id, "kind": kind})
+    return {str(status or "pending"): int(number) for status, number in found}
+
+
 def count(connection: Connection, gateway_id: str, kind: str) -> int:
     """How many artifacts of a kind there are."""
     return connection.execute(_COUNT, {"gateway_id": gateway_id, "kind": kind}).scalar_one()
@@ -273,6 +279,11 @@ _UNSYNCED = (
         or_(artifacts.c.cp_sync_status.is_(None), artifacts.c.cp_sync_status != "success"),
     )
     .order_by(artifacts.c.created_at, artifacts.c.uuid)
+)
+_SYNC_COUNTS = (
+    select(artifacts.c.cp_sync_status, func.count())
+    .where(_HERE, artifacts.c.kind == bindparam("kind"), artifacts.c.origin == "gateway_api")
+    .group_by(artifacts.c.cp_sync_status)
 )
 _COUNT = select(func.count()).select_from(artifacts).where(_HERE, artifacts.c.kind == bindparam("kind"))
 _OTHERS = select(artifacts.c.uuid, artifacts.c.handle, artifacts.c.display_name, artifacts.c.version).where(

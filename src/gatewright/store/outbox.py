@@ -112,6 +112,18 @@ def hasten(connection: Connection, gateway_id: str, target: str, entity_ids: Col
     return connection.execute(statement).rowcount
 
 
+def dismiss_other_kinds(connection: Connection, gateway_id: str, target: str, *, kind: str, action: str) -> int:
+    """Remove rows of this action about other kinds than `kind`; how many there were."""
+    return connection.execute(
+        delete(outbox).where(
+            outbox.c.gateway_id == gateway_id,
+            outbox.c.target == target,
+            outbox.c.kind != kind,
+            outbox.c.action == action,
+        )
+    ).rowcount
+
+
 def find(connection: Connection, gateway_id: str, row_id: int) -> OutboxRow | None:
     """One row; None when it is done or a newer one has taken its place."""
     row = connection.execute(

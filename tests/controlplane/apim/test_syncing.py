@@ -207,3 +207,54 @@ async def test_what_api_manager_owns_is_not_sent_back(shop):
     await shop.synced("ours")
     assert [shop.archive(index).api["name"] for index in range(len(shop.imports()))] == ["ours"]
     assert await shop.state("theirs") is None
+
+
+@pytest.mark.conforms("AP-048")
+async def test_only_rest_apis_are_sent(opened):
+    mcp = {
+        "apiVersion": "gateway.api-platform.wso2.com/v1",
+        "kind": "Mcp",
+        "metadata": {"name": "tools"},
+        "spec": {
+            "displayName": "tools",
+            "version": "v1.0",
+            "context": "/tools",
+            "upstream": {"url": "http://127.0.0.1:9999"},
+            "specVersion": "2025-06-18",
+            "capabilities": {},
+        },
+    }
+    template = {
+        "apiVersion": "gateway.api-platform.wso2.com/v1",
+        "kind": "LlmProviderTemplate",
+        "metadata": {"name": "acme"},
+        "spec": {"displayName": "acme"},
+    }
+    async with opened() as shop:
+        deployments = shop.site.deployments
+        for document in (template, mcp):
+            await deployments.create(document["kind"], document, correlation_id="c", actor="a")
+        await shop.synced("orders")
+        assert [shop.archive(index).api["name"] for index in range(len(shop.imports()))] == ["orders"]
+        await deployments.delete("Mcp", "tools", correlation_id="c", actor="a")
+    async with opened() as shop:
+        await shop.synced("late")
+        assert not [row for row in await shop.site.deployments.apim.queued() if row.action == "delete"]
+
+
+@pytest.mark.parametrize("echo", ["before", "after"])
+async def test_the_echo_of_an_import_leaves_the_api_ours(shop, echo):
+    shop.turn(echo_on_import=echo, duplicate_events="on")
+    first = ids(await shop.synced("orders"))
+    await shop.change("orders", rest_api("orders", context="/changed"))
+    second = ids(await until(lambda: _synced_to(shop, first["revision"])))
+    await until(lambda: _acknowledged(shop, 1))
+    row = await shop.row()
+    assert (row.origin, row.cp_sync_status, row.document["spec"]["context"]) == ("gateway_api", "success", "/changed")
+    assert await shop.deployed_revisions(first["id"]) == [second["revision"]]
+    assert (await shop.plane.plan([]))["apis"][0]["action"] == "none"
+    assert {ack["status"] for ack in await shop.apim.client.acknowledgements()} == {"success"}
+
+
+async def _acknowledged(shop, count):
+    return len(await shop.apim.client.acknowledgements()) >= count

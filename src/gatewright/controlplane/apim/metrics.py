@@ -11,5 +11,10 @@ SECONDS = Histogram(
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0),
     registry=REGISTRY,
 )
-WAITING = Gauge("gatewright_apim_waiting", "APIs that may be synced now, as last read ahead.", registry=REGISTRY)
+APIS = Gauge("gatewright_apim_apis", "APIs made here, by the state of their sync.", ["state"], registry=REGISTRY)
+OUT_OF_ORDER = Gauge(
+    "gatewright_apim_out_of_order",
+    "1 while API Manager itself keeps failing and single tries are made.",
+    registry=REGISTRY,
+)
 TOKENS = Counter("gatewright_apim_token_requests", "Requests for access tokens.", ["outcome"], registry=REGISTRY)

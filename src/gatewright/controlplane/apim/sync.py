@@ -37,6 +37,7 @@ REOPEN_AFTER: Final = 30.0
 _BUSY_WAIT: Final = 5.0
 _PAUSE: Final = 30.0
 _GATHER: Final = 0.02
+_MEASURE_EVERY: Final = 5.0
 _log = get_logger(__name__)
 
 
@@ -73,6 +74,7 @@ class Sync:
         self._work = Work(deployments)
         self._connected = self._here = False
         self._opened_at: float | None = None
+        self._measured_at = -_MEASURE_EVERY
         self._departing: dict[str, asyncio.Event] = {}
 
     @property
@@ -140,6 +142,7 @@ class Sync:
             self._wake.clear()
             try:
                 await self._reopen_if_due()
+                await self._measure()
                 patience = await self._start_what_may()
             except StoreUnavailable as problem:
                 _log.error("what has to be sent cannot be read", error=str(problem))
@@ -163,6 +166,15 @@ class Sync:
             _log.info("Bottom-up sync: starting", pending=waiting)
         else:
             _log.info("Bottom-up sync: no pending APIs to process")
+
+    async def _measure(self) -> None:
+        """Every few seconds: counting reads a whole table."""
+        if self._here and self._now() >= self._measured_at + _MEASURE_EVERY:
+            self._measured_at = self._now()
+            counts = await self._records.counts()
+            for status, state in (("pending", "pending"), ("success", "synced"), ("failed", "failed")):
+                metrics.APIS.labels(state).set(counts.get(status, 0))
+            metrics.OUT_OF_ORDER.set(self._gate.closed)
 
     async def _news(self, patience: float) -> None:
         """Until something was written or a turn has ended, at most `patience` seconds."""
@@ -210,7 +222,6 @@ class Sync:
         departures = await self._records.departures() if self._ready else []
         # One that has failed stands in nobody's way: it never takes away what a later import has deployed.
         self._ahead = {row.id: departure(row).key for row in departures if row.attempts == 0}
-        metrics.WAITING.set(len(rows))
 
     def _is_blocked(self, item: Item) -> bool:
         """Whether another item about the same API comes first."""
