@@ -25,8 +25,8 @@ from gatewright.wire.events import EVENT_TYPES, DeploymentEvent, decode_payload
 from gatewright.wire.failures import Undecodable, WireFault
 
 WORKERS: Final = 8
-URGENT_WORKERS: Final = 64
-"""Each waits for the disk only, and all that wait together share one commit."""
+URGENT_WORKERS: Final = 32
+"""Each waits for the disk only, and all that wait together share one commit; others must find room in it."""
 
 _FALLBACK_WORKERS: Final = 8
 _LONGEST_TYPE: Final = 60
