@@ -59,7 +59,7 @@ class Peer:
 
     async def receive(self) -> tuple[int, bytes]:
         """The next frame that the gateway sends."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.frames.get()
 
     async def read(self) -> None:
@@ -141,7 +141,7 @@ class Hostile:
 
     async def peer(self) -> Peer:
         """The next WebSocket."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.peers.get()
 
     def asked(self, path: str) -> list[Request]:

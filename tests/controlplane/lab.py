@@ -26,9 +26,9 @@ PATIENCE = 10.0
 """Seconds until a test gives up waiting for something that should come at once."""
 
 
-async def until(holds: Callable[[], object | Awaitable[object]]) -> None:
+async def until(holds: Callable[[], object | Awaitable[object]], patience: float = PATIENCE) -> None:
     """Wait until something that happens elsewhere is visible."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(patience):
         while True:
             found = holds()
             if isinstance(found, Awaitable):
