@@ -344,6 +344,9 @@ def test_the_subscription_only_adds_a_pull_secret(chart: Chart) -> None:
         (f"{GATEWAY}.tls.certificateProvider=acme", "use cert-manager, secret, or none"),
         (f"{GATEWAY}.deployment.replicaCount=two", "got string, want integer"),
         (f"{GATEWAY}.service.type=Cluster", "value must be one of 'ClusterIP', 'NodePort', 'LoadBalancer'"),
+        (f"{GATEWAY}.controlPlane.token=null", "at '/gateway/controller/controlPlane': missing property 'token'"),
+        (f"{GATEWAY}.deployment.env=null", "at '/gateway/controller/deployment': missing property 'env'"),
+        ("gateway.config.controller.server=null", "at '/gateway/config/controller/server': got null, want object"),
         ("gateway.allInOne.enabled=true,gateway.gatewayRuntime.hpa.enabled=true", "cannot be scaled alone"),
     ],
 )
