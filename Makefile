@@ -21,7 +21,7 @@ $(VENV)/.installed-dev: requirements/dev.txt pyproject.toml scripts/install.sh
 	@PYTHON="$(PYTHON)" sh scripts/install.sh $(VENV) requirements/dev.txt
 	@touch $@ $(VENV)/.installed
 
-demo: install    ## hub, gateway and backend on this machine, both directions, step by step (ARGS=--once)
+demo: install    ## control planes, gateways and backend on this machine, both directions, step by step (ARGS=--once)
 	@$(BIN)/gatewright demo $(ARGS)
 
 test: dev        ## run all tests (ARGS="--long" adds the soak tests)

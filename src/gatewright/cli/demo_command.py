@@ -20,7 +20,7 @@ def demo(
         bool, typer.Option("--keep", help="Keep the folder with configuration, state and logs at the end.")
     ] = False,
 ) -> None:
-    """Run hub, gateway and a sample backend on this machine, and show both directions step by step.
+    """Run control planes, gateways and a sample backend on this machine, and show both directions step by step.
 
     Everything runs on loopback, in a private temporary folder that is removed at the end.
 
