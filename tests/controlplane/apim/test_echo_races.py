@@ -33,7 +33,8 @@ async def test_the_echo_of_an_import_that_was_answered_without_ids(shop):
     await shop.change("orders", rest_api("orders", context="/changed"))
     await until(lambda: len(shop.imports()) == 2)
     row = await shop.settled()
-    [event] = [each for each in await shop.apim.client.events(GATEWAY) if each["type"] == "api.deployed"]
+    await until(lambda: shop.apim.client.events(GATEWAY))
+    [event] = await shop.apim.client.events(GATEWAY)
     await until(lambda: any_ack(shop, event))
     assert (await shop.row()).origin == "gateway_api"
     assert await shop.deployed_revisions(row.cp_artifact_id) == [ids(row)["revision"]]
