@@ -15,8 +15,6 @@ async def measure(site: Site, plan: Plan) -> list[Row]:
     """The first sync was measured when the gateways were filled: from the process' start to the last API's 200."""
     taken: list[float] = []
     async with site.gateways["most"].administration() as admin:
-        # The one at the connect may still be under way, and asks more: it is the first of its process.
-        await admin.sync()
         for _ in range(plan.reconciles):
             began = time.perf_counter()
             done = await admin.sync()
