@@ -18,7 +18,7 @@ from gatewright.controlplane.config import LinkConfig
 from gatewright.hub.client import HubClient
 
 SIZE = 200
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @pytest.fixture(scope="module")
