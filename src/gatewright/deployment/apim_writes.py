@@ -101,8 +101,11 @@ class ApimRecords:
         return await self._store.read(lambda connection: outbox.find(connection, self._gateway_id, row_id))
 
     async def next_due(self) -> datetime | None:
-        """When the next waiting row may be tried; None when none waits for a time."""
-        return await self._store.read(lambda connection: outbox.next_due(connection, self._gateway_id, OUTBOX_TARGET))
+        """When the next row may be tried that has to wait now; None when none waits for a time."""
+        now = self._clock()
+        return await self._store.read(
+            lambda connection: outbox.next_due(connection, self._gateway_id, OUTBOX_TARGET, now)
+        )
 
     async def dismiss(self, row_id: int) -> None:
         """There is nothing to do for a row."""

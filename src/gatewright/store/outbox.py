@@ -185,11 +185,14 @@ def of_actions(connection: Connection, gateway_id: str, target: str, actions: Co
     return [_row(row) for row in found]
 
 
-def next_due(connection: Connection, gateway_id: str, target: str) -> datetime | None:
-    """The earliest time at which a waiting row may be tried, None when none waits for a time."""
-    return connection.execute(
-        select(func.min(outbox.c.not_before)).where(outbox.c.gateway_id == gateway_id, outbox.c.target == target)
-    ).scalar()
+def next_due(connection: Connection, gateway_id: str, target: str, after: datetime | None = None) -> datetime | None:
+    """The earliest time (after `after`, when given) at which a waiting row may be tried; None when there is none."""
+    statement = select(func.min(outbox.c.not_before)).where(
+        outbox.c.gateway_id == gateway_id, outbox.c.target == target
+    )
+    if after is not None:
+        statement = statement.where(outbox.c.not_before > after)
+    return connection.execute(statement).scalar()
 
 
 def _row(row: Row[Any]) -> OutboxRow:

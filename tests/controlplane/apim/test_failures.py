@@ -231,3 +231,28 @@ async def test_a_sync_that_somebody_asks_for_comes_at_once(shop):
     await shop.settled(status="failed")
     await shop.plane.sync()
     await shop.settled()
+
+
+async def test_while_apart_nobody_looks_all_the_time(shop):
+    """What was due long ago waits for the link, not for the next look."""
+    shop.turn(import_mode="409:3")
+    await shop.create()
+    await shop.settled(status="failed")
+    sync = shop.plane.bottom_up._sync
+    sync.disconnect()
+    (row,) = await sync._records.queued()
+    await shop.site.deployments.outbox_retry(row.id, datetime(2020, 1, 1, tzinfo=UTC), "long ago")
+    await until(lambda: not sync._deployments.outbox_changed.is_set())
+    looks, original = [], sync._records.ready
+
+    async def counted(*arguments, **named):
+        looks.append(arguments)
+        return await original(*arguments, **named)
+
+    sync._records.ready = counted
+    sync.hurry()
+    await until(lambda: looks)
+    await asyncio.sleep(1.0)
+    assert len(looks) < 5
+    sync.connect()
+    await shop.settled()

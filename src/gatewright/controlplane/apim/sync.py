@@ -127,6 +127,7 @@ class Sync:
             async with asyncio.timeout(patience):
                 waiting = await self._records.departures()
                 if any(row.entity_id == uuid and row.attempts == 0 for row in waiting):
+                    self._ready.clear()  # what was read ahead has time; somebody waits for this
                     self._wake.set()
                     await ended.wait()
         except (TimeoutError, StoreUnavailable):
@@ -230,10 +231,14 @@ class Sync:
         return any(key == item.key and row_id < item.queued.id for row_id, key in self._ahead.items())
 
     async def _patience(self) -> float:
+        """Seconds until something becomes due; what is due already waits for the link or for a turn to end."""
+        now, waits = self._now(), [_PAUSE]
         due = await self._records.next_due()
-        reopening = max(0.1, REOPEN_AFTER - (self._now() - (self._opened_at or 0.0))) if self._reopen else _PAUSE
-        later = _PAUSE if due is None else max(0.05, (due - self._clock()).total_seconds())
-        return min(_PAUSE, later, reopening)
+        if due is not None:
+            waits.append(max(0.05, (due - self._clock()).total_seconds()))
+        if self._reopen and self._connected and self._opened_at is not None:
+            waits.append(max(0.1, REOPEN_AFTER - (now - self._opened_at)))
+        return min(waits)
 
     # -- turns ---------------------------------------------------------------------------------------------------------
 
