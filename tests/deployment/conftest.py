@@ -54,9 +54,15 @@ def rules(gateway):
     )
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
+def place(request, tmp_path):
+    """Where the store is: the write path keeps its promises on both kinds of database."""
+    return tmp_path / "gateway.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
 @pytest.fixture
-async def store(tmp_path):
-    opened = await open_store(tmp_path / "gateway.db")
+async def store(place):
+    opened = await open_store(place)
     yield opened
     await opened.close()
 

@@ -61,6 +61,8 @@ async def test_a_generated_key_is_shown_once_and_kept_as_a_hash(deployments, mak
 async def test_no_plain_key_is_in_the_database_file(make_key, store):
     generated = (await make_key(name="till")).plain_key.get_secret_value()
     await make_key(name="partner", plain_key="a secret of a partner 0123456789")
+    if store.path is None:
+        return  # a server has no file to look into
     content = b"".join(path.read_bytes() for path in store.path.parent.iterdir() if path.is_file())
     assert key_material.hash_of(generated).encode() in content
     assert generated.encode() not in content

@@ -65,6 +65,21 @@ def feed(store):
     return read
 
 
+@pytest.mark.conforms("OP-065")
+async def test_deleting_an_api_removes_its_keys_and_subscriptions(deployments, subscriptions, api, caller, store):
+    await subscriptions.apply_plan(GOLD, correlation_id="c")
+    added = await subscriptions.apply_subscription(event(api=api.uuid, plan_id="plan-gold"), correlation_id="c")
+    assert isinstance(added, SubscriptionApplied)
+    await deployments.create_key(KIND, api.handle, KeyRequest(), caller=caller, correlation_id="c")
+
+    async def left(table):
+        return await store.read(lambda c: c.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar())
+
+    assert [await left("api_keys"), await left("subscriptions")] == [1, 1]
+    await deployments.delete(KIND, api.handle, correlation_id="c", actor="admin")
+    assert [await left("api_keys"), await left("subscriptions"), await left("subscription_plans")] == [0, 0, 1]
+
+
 # -- plans -------------------------------------------------------------------------------------------------------------
 
 
@@ -138,6 +153,8 @@ async def test_a_plan_in_use_is_kept(subscriptions):
 async def test_only_the_hash_of_a_token_is_kept(subscriptions, store):
     applied = await subscriptions.apply_subscription(event(token=" a plain token "), correlation_id="c")
     assert applied.row.token_hash == hash_of("a plain token")
+    if store.path is None:
+        return  # a server has no file to look into
     content = b"".join(path.read_bytes() for path in store.path.parent.iterdir() if path.is_file())
     assert applied.row.token_hash.encode() in content
     assert b"a plain token" not in content
@@ -450,6 +467,8 @@ async def test_a_key_that_two_claim_belongs_to_the_later_one(subscriptions, make
 
 
 async def test_the_tables_have_the_originals_names(store):
+    if store.path is None:
+        pytest.skip("a server has no file to look into")
     connection = sqlite3.connect(store.path)
     columns = {
         table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
