@@ -5,10 +5,12 @@ One step at a time (a lock); rendering that takes long happens in a thread. Know
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Protocol
 
 import msgspec
 
+from gatewright.deployment import metrics
 from gatewright.deployment.credentials import Credentials
 from gatewright.deployment.serving import DataPlane, ResourceId
 from gatewright.envoy import Changes, Resource, ScopeIndex, Touched, render_all, render_changes, render_credentials
@@ -88,7 +90,10 @@ class Placement:
         """The complete state, in one update. Raises what rendering raises; then nothing has changed."""
         async with self._lock:
             index = ScopeIndex(apis)
-            resources = await asyncio.to_thread(render_all, index, credentials=self._credentials, gateway=self._gateway)
+            with metrics.snapshot_generation("artifacts", "start"):
+                resources = await asyncio.to_thread(
+                    render_all, index, credentials=self._credentials, gateway=self._gateway
+                )
             self.index = index
             self._epochs = {api.api_id: self._placings for api in index.apis()}
             self._snapshot.apply(resources)
@@ -108,8 +113,9 @@ class Placement:
                 return ()
             changed_source = bool(gateway.upstream_tls.custom_ca) != bool(self._gateway.upstream_tls.custom_ca)
             upstreams = self.index.upstreams() if changed_source else ()
-            clusters = await asyncio.to_thread(lambda: [render_cluster(upstream, gateway) for upstream in upstreams])
-            secrets = render_secrets(gateway)
+            with metrics.snapshot_generation("gateway"):
+                clusters = await asyncio.to_thread(lambda: [render_cluster(each, gateway) for each in upstreams])
+                secrets = render_secrets(gateway)
             names = {secret.name for secret in secrets}
             gone = [(SECRET, secret.name) for secret in render_secrets(self._gateway) if secret.name not in names]
             self._gateway = gateway
@@ -141,7 +147,8 @@ class Placement:
             touched = _merged([self.index.apply(api_id, api) for api_id, api in wanted.items()])
             if touched != Touched():
                 try:
-                    changes = await self._rendered(touched)
+                    with metrics.snapshot_generation("artifacts"):
+                        changes = await self._rendered(touched)
                 except BaseException:
                     for api_id, api in models.items():
                         self.index.apply(api_id, api)
@@ -169,12 +176,14 @@ class Placement:
             known = [api_id for api_id in api_ids if self.index.get(api_id) is not None]
             if not known:
                 return
-            if self.index.form == "flat" or self._has_many_credentials(known):
-                changes = await asyncio.to_thread(
-                    render_credentials, self.index, known, credentials=self._credentials, gateway=self._gateway
-                )
-            else:
-                changes = render_credentials(self.index, known, credentials=self._credentials, gateway=self._gateway)
+            render = partial(
+                render_credentials, self.index, known, credentials=self._credentials, gateway=self._gateway
+            )
+            with metrics.snapshot_generation("credentials"):
+                if self.index.form == "flat" or self._has_many_credentials(known):
+                    changes = await asyncio.to_thread(render)
+                else:
+                    changes = render()
             self._apply(changes)
 
     def _has_many_credentials(self, api_ids: Iterable[str]) -> bool:

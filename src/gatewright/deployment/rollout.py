@@ -469,7 +469,7 @@ class Rollout:
             return self._failed(row, "UNSUPPORTED_KIND", f"nothing here compiles artifacts of kind {row.kind}")
         started = time.perf_counter()
         try:
-            return rules.compile(row.document, row.uuid)
+            compiled = rules.compile(row.document, row.uuid)
         except CompileError as problem:
             return self._failed(row, problem.code, str(problem))
         except InvalidArtifact as problem:
@@ -479,8 +479,12 @@ class Rollout:
             return self._failed(row, "INTERNAL_ERROR", f"{type(problem).__name__} while compiling; see the log")
         finally:
             metrics.COMPILE_SECONDS.observe(time.perf_counter() - started)
+        if isinstance(compiled, Api):
+            metrics.ROUTES_PER_API.observe(len(compiled.routes))
+        return compiled
 
     def _failed(self, row: ArtifactRow, code: str, reason: str) -> Rolled:
+        metrics.TRANSLATION_ERRORS.labels(code).inc()
         _log.warning("an artifact does not compile; its last good version serves on", handle=row.handle, reason=reason)
         return Rolled("quarantined", self._clock(), code=code, reason=reason)
 

@@ -23,10 +23,12 @@ from gatewright.deployment.deployments import Deployments
 from gatewright.deployment.document_rules import document_rules
 from gatewright.deployment.immutable_artifacts import deploy_files
 from gatewright.deployment.kinds import KindRules, RestApiRules
+from gatewright.deployment.metrics import SNAPSHOT_SIZE
 from gatewright.deployment.peers import Peers
 from gatewright.deployment.rollout import Rollout
 from gatewright.deployment.secrets import Secrets
 from gatewright.deployment.serving import ServingBoard
+from gatewright.envoy.resource import CLUSTER, LISTENER, ROUTES, SCOPE, SECRET
 from gatewright.management.admin import Admin, address_guard
 from gatewright.management.api_keys import ApiKeys
 from gatewright.management.apim_plan import ApimPlan
@@ -65,6 +67,7 @@ from gatewright.xds.delivery import Delivery
 from gatewright.xds.server import AdsServer
 from gatewright.xds.snapshot import Snapshot
 
+RESOURCE_TYPES = {"cluster": CLUSTER, "listener": LISTENER, "route": ROUTES, "scope": SCOPE, "secret": SECRET}
 MANAGEMENT_BASE = "/api/management/v1"
 ADMIN_BASE = "/api/admin/v1"
 ENVIRONMENT_HIDDEN = ("APIP_GW_", "GATEWRIGHT_")
@@ -261,6 +264,8 @@ class Controller:
         if metrics.enabled:
             bound = bind(settings.gatewright.bind.metrics, metrics.port, "the metrics port")
             refresh = counting(deployments, storage_type=settings.controller.storage.type)
+            for name, type_url in RESOURCE_TYPES.items():
+                SNAPSHOT_SIZE.labels(name).set_function(partial(_count, self.snapshot, type_url))
             await self._serve(metrics_app(refresh), bound, "metrics")
 
     async def _serve(self, app: ASGIApp, bound: socket.socket, what: str) -> None:
@@ -283,6 +288,10 @@ async def _without_collector(load: Callable[[], Awaitable[None]]) -> None:
         gc.enable()
     gc.collect()
     gc.freeze()
+
+
+def _count(snapshot: Snapshot, type_url: str) -> float:
+    return float(len(snapshot.of_type(type_url)))
 
 
 def _own_certificate(settings: Settings) -> tuple[str, str]:
