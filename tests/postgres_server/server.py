@@ -1,6 +1,7 @@
 """A real PostgreSQL server for tests, from the binaries of the system, in a folder of its own."""
 
 import contextlib
+import ctypes
 import os
 import pwd
 import secrets
@@ -21,6 +22,8 @@ OWNER = "gateway"
 PASSWORD = "a p@ss/word:of%tests"  # every character that a connection URL must escape
 ESCAPED = "a%20p%40ss%2Fword%3Aof%25tests"
 START_S = 60.0
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def binaries() -> Path | None:
@@ -76,7 +79,8 @@ class Server:
         with log:
             self._process = subprocess.Popen(
                 [str(self._programs / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port), *words],
-                stdout=log, stderr=log, cwd=self.folder, **self._as_user(),
+                stdout=log, stderr=log, cwd=self.folder, preexec_fn=_ends_with_this_process,  # noqa: PLW1509 - one call into libc
+                **self._as_user(),
             )  # fmt: skip
         deadline = time.monotonic() + START_S
         while True:
@@ -146,6 +150,11 @@ class Server:
     def _own(self, path: Path) -> None:
         if self._user is not None:
             os.chown(path, self._user.pw_uid, self._user.pw_gid)
+
+
+def _ends_with_this_process() -> None:
+    """Runs in the child, after it has become another user: a run that is killed leaves no server behind."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT, 0, 0, 0)
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
