@@ -56,7 +56,9 @@ class Talk:
         self.peer.event(kind, payload, correlation)
 
         def outcome():
-            found = [entry for entry in self.plane.status().events if entry.correlation_id == correlation]
+            # Its acknowledgement bears the same id, and may be there already.
+            events = self.plane.status().events
+            found = [entry for entry in events if (entry.correlation_id, entry.what) == (correlation, kind)]
             return found and found[-1].outcome
 
         await until(outcome)
