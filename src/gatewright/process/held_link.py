@@ -43,8 +43,7 @@ class HeldLink:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        if self._running:
-            await self._link.stop()
+        await self._link.stop()
 
     def describe(self) -> Mapping[str, Any]:
         """The status of the link; `standby` names who holds the connection."""
