@@ -155,9 +155,14 @@ async def test_a_reconcile_of_what_is_known_costs_the_lists_only(site, hostile, 
         assert written == await site.store.read(lambda connection: changes.last_seq(connection, site.store.gateway_id))
 
 
-@pytest.mark.parametrize(("warm_up", "lives"), [(60, 60), pytest.param(600, 2_000, marks=pytest.mark.long)])
-async def test_nothing_is_left_of_what_has_come_and_gone(site, platform, peer, warm_up, lives):
-    """Five events in the life of each API: deployed, given a key, changed, its key taken, deleted."""
+@pytest.mark.parametrize(
+    ("warm_up", "lives", "most_each"), [(60, 60, 4_000), pytest.param(600, 2_000, 2_000, marks=pytest.mark.long)]
+)
+async def test_nothing_is_left_of_what_has_come_and_gone(site, platform, peer, warm_up, lives, most_each):
+    """Five events in the life of each API: deployed, given a key, changed, its key taken, deleted.
+
+    Memories with a bound, such as the journal, still fill in the short form.
+    """
     del site
 
     async def live(first: int, count: int) -> None:
@@ -187,12 +192,14 @@ async def test_nothing_is_left_of_what_has_come_and_gone(site, platform, peer, w
         tracemalloc.stop()
     grown = {where: size - before.get(where, 0) for where, size in after.items()}
     most = sorted(grown.items(), key=lambda item: -item[1])[:10]
-    assert sum(grown.values()) / lives < 2_000, most
+    assert sum(grown.values()) / lives < most_each, most
 
 
 def _ours() -> dict[str, int]:
-    """Bytes by line of the product that asked for them."""
+    """Bytes by line of the product that asked for them; without the lines of the log, which pytest keeps."""
     gc.collect()
     folder = str(Path(gatewright.__file__).parent)
-    taken = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, f"{folder}/*")])
+    taken = tracemalloc.take_snapshot().filter_traces(
+        [tracemalloc.Filter(True, f"{folder}/*"), tracemalloc.Filter(False, f"{folder}/observability/*")]
+    )
     return {str(one.traceback): one.size for one in taken.statistics("lineno")}

@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 from envoy_harness import Backend
@@ -13,11 +14,33 @@ LONG = "/" + "/".join(f"{{parameter{number}}}" for number in range(12))
 """Its expression is larger than the router of these tests takes, and smaller than the usual limit."""
 
 
+class Strict(Gateway):
+    """A controller with the usual limit, and a router whose Envoy takes only small expressions."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "controller", role="controller")
+        own = {"envoy": {"re2_max_program_size": 30}, "remote_controller": {"xds_port": self.ports["xds"]}}
+        self._router = Gateway(folder / "router", {"gatewright": own}, role="router")
+        self._router.ports["http"] = self.ports["http"]
+
+    def start(self) -> Self:
+        super().start()
+        self._router.start()
+        return self
+
+    def kill(self) -> None:
+        super().kill()
+        self._router.kill()
+
+    def close(self) -> None:
+        self._router.close()
+        super().close()
+
+
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory, backend: Backend) -> Iterator[Gateway]:
     """A gateway whose Envoy takes only small expressions."""
-    over = {"gatewright": {"envoy": {"re2_max_program_size": 30}}}
-    with Gateway(tmp_path_factory.mktemp("strict"), over) as gateway:
+    with Strict(tmp_path_factory.mktemp("strict")) as gateway:
         gateway.deploy(rest_api("healthy", backend.port))
         gateway.deploy(rest_api("shared-good", backend.port, context="/shared/good"))
         yield gateway

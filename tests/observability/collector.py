@@ -54,7 +54,7 @@ class Collector:
         with self._more:
             for group in request.resource_spans:
                 resource = {each.key: each.value.string_value for each in group.resource.attributes}
-                for scope in group.scope_spans:
+                for scope in group.instrumentation_library_spans:
                     self._spans += [_plain(span, resource) for span in scope.spans]
             self._more.notify_all()
         return trace_service_pb2.ExportTraceServiceResponse()

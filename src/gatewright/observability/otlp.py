@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -20,6 +19,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
 
+from gatewright.observability.otlp_export import GrpcSpanExporter
 from gatewright.observability.tracing import Step, Value, trace_id
 
 QUEUE: Final = 2048
@@ -61,7 +61,7 @@ class OtlpRecorder:
     def __init__(self, config: OtlpConfig) -> None:
         self._ids = _Ids()
         self._open: OrderedDict[str, _Open] = OrderedDict()
-        self._exporter = OTLPSpanExporter(endpoint=config.endpoint, insecure=config.insecure, timeout=_TIMEOUT)
+        self._exporter = GrpcSpanExporter(config.endpoint, insecure=config.insecure, timeout=_TIMEOUT)
         self._processor = BatchSpanProcessor(
             self._exporter,
             max_queue_size=max(QUEUE, 4 * config.max_batch),
