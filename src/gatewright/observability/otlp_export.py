@@ -115,10 +115,10 @@ def _value(value: object) -> Any:  # noqa: ANN401
             return common_pb2.AnyValue(string_value=str(value))
 
 
-def _headers(given: str) -> list[tuple[str, str]]:
+def _headers(given: str) -> tuple[tuple[str, str | bytes], ...]:
     """`name=value` pairs, separated by commas, percent-encoded."""
     pairs = (pair.partition("=") for pair in given.split(",") if "=" in pair)
-    return [(name.strip().lower(), unquote(value.strip())) for name, _, value in pairs if name.strip()]
+    return tuple((name.strip().lower(), unquote(value.strip())) for name, _, value in pairs if name.strip())
 
 
 def _credentials() -> grpc.ChannelCredentials:
