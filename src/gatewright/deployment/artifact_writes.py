@@ -5,6 +5,7 @@ artifact cannot interleave. They may be run again after a failed commit, hence n
 Sources: control-plane protocol reference 2.6 to 2.10, management API reference 6.4, 6.5, 8.3, 8.4.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import msgspec
@@ -88,8 +89,13 @@ def apply_deploy(
     *,
     deployment_id: str,
     deployed_at: datetime,
+    gone: Collection[str] = (),
 ) -> Applied | Stale | Refused:
-    """A deployment that the control plane asks for. Raises Overtaken."""
+    """A deployment that the control plane asks for. Raises Overtaken.
+
+    `gone`: UUIDs of artifacts that the control plane has no more. Those of its own that are in the way make room, and
+    what stands on them stands on this one from now on.
+    """
     existing = artifacts.resolve(connection, scope.gateway_id, cp_id)
     if existing is not None and not _is_newer(deployed_at, existing):
         return Stale(existing)
@@ -111,18 +117,23 @@ def apply_deploy(
         created_at=existing.created_at if existing else scope.now,
         updated_at=scope.now,
     )
-    base = _admitted(connection, scope, row, existing, prepared)
+    predecessors = _predecessors(connection, scope, row, gone) if gone else []
+    base = _admitted(connection, scope, row, existing, prepared, has_room=bool(predecessors))
     if isinstance(base, Refused):
         return base
+    users = [user for each in predecessors for user in _retire(connection, scope, each)]
     if existing is None:
         artifacts.add(connection, scope.gateway_id, row)
     elif not artifacts.replace(connection, scope.gateway_id, row, newer_than_stored=True):
+        if predecessors:
+            raise Overtaken  # nothing of it may be kept
         return Stale(existing)
+    references.pass_on(connection, scope.gateway_id, users, row)
     references.bind(connection, scope.gateway_id, row, base)
     # From now on the control plane owns it: what was still to be pushed is void.
     outbox.withdraw(connection, scope.gateway_id, OUTBOX_TARGET, row.uuid)
     change = _record(connection, scope, row, "UPDATE" if existing else "CREATE")
-    return Applied(row, change, prepared.warnings)
+    return Applied(row, change, prepared.warnings, tuple(each.uuid for each in predecessors))
 
 
 def apply_undeploy(
@@ -157,9 +168,7 @@ def apply_delete(connection: Connection, scope: Scope, cp_id: str) -> Applied | 
             references.check_unused(connection, scope.gateway_id, existing, "deleted")
         except InUse as problem:
             return Refused("IN_USE", problem.message)
-        outbox.withdraw(connection, scope.gateway_id, OUTBOX_TARGET, existing.uuid)
-        apim_records.forget(connection, scope.gateway_id, existing.uuid)
-        return Applied(None, _remove(connection, scope, existing))
+        return Applied(None, _remove_for_good(connection, scope, existing))
     if not _remove_credentials(connection, scope, cp_id):
         return Unknown()
     return Unknown(
@@ -192,10 +201,37 @@ def _wanted(connection: Connection, scope: Scope, kind: str, handle: str) -> Art
     return row
 
 
+def _predecessors(connection: Connection, scope: Scope, row: ArtifactRow, gone: Collection[str]) -> list[ArtifactRow]:
+    """What is in the way of `row`, if all of it can make room; none of it otherwise.
+
+    Never what was made here, nor what others refer to by a handle that `row` does not have.
+    """
+    rivals = artifacts.rivals(connection, scope.gateway_id, row)
+    for rival in rivals:
+        if rival.uuid not in gone or rival.origin != "control_plane":
+            return []
+        if rival.handle != row.handle and not references.is_unused(connection, scope.gateway_id, rival):
+            return []
+    return rivals
+
+
+def _retire(connection: Connection, scope: Scope, row: ArtifactRow) -> list[str]:
+    """Remove what has a successor; the UUIDs of what stood on it."""
+    users = references.release(connection, scope.gateway_id, row)
+    _remove_for_good(connection, scope, row)
+    return users
+
+
 def _admitted(
-    connection: Connection, scope: Scope, row: ArtifactRow, existing: ArtifactRow | None, prepared: Prepared
+    connection: Connection,
+    scope: Scope,
+    row: ArtifactRow,
+    existing: ArtifactRow | None,
+    prepared: Prepared,
+    *,
+    has_room: bool,
 ) -> ArtifactRow | Refused | None:
-    """What `row` stands on, if anything, or why it cannot be stored."""
+    """What `row` stands on, if anything, or why it cannot be stored. `has_room`: what is in its way will go."""
     try:
         if existing is not None and existing.handle != row.handle:
             references.check_unused(connection, scope.gateway_id, existing, "renamed")
@@ -204,7 +240,7 @@ def _admitted(
         return Refused("UNKNOWN_REFERENCE", problem.message)
     except InUse as problem:
         return Refused("IN_USE", problem.message)
-    conflict = _conflict(connection, scope, row)
+    conflict = None if has_room else _conflict(connection, scope, row)
     return base if conflict is None else Refused("CONFLICT", conflict)
 
 
@@ -278,6 +314,13 @@ def _set_state(
     if not artifacts.replace(connection, scope.gateway_id, row, newer_than_stored=True):
         return Stale(existing)
     return Applied(row, _record(connection, scope, row, "UPDATE"))
+
+
+def _remove_for_good(connection: Connection, scope: Scope, row: ArtifactRow) -> Change:
+    """As the control plane wants it: nothing of it is to be sent any more."""
+    outbox.withdraw(connection, scope.gateway_id, OUTBOX_TARGET, row.uuid)
+    apim_records.forget(connection, scope.gateway_id, row.uuid)
+    return _remove(connection, scope, row)
 
 
 def _remove(connection: Connection, scope: Scope, row: ArtifactRow) -> Change:

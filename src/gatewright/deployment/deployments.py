@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -279,8 +279,13 @@ class Deployments:
         deployment_id: str,
         performed_at: datetime | None,
         correlation_id: str,
+        gone: Collection[str] = (),
     ) -> Applied | Stale | Refused:
-        """A deployment: validated, then stored when `performed_at` (None: now) is newer than what is stored."""
+        """A deployment: validated, then stored when `performed_at` (None: now) is newer than what is stored.
+
+        `gone`: local UUIDs of artifacts that the control plane has no more. One of its own that has the identity of
+        the new one is replaced by it: what stands on it passes to the new one, its keys and subscriptions go.
+        """
         kind = str(document.get("kind") or "")
         rules = self._kinds.get(kind)
         refused = admission.inadmissible(cp_id, deployment_id, kind, known=rules is not None)
@@ -291,7 +296,7 @@ class Deployments:
         try:
             return await _unless_overtaken(
                 lambda: self._deploy(
-                    scope, rules, cp_id, document, deployment_id=deployment_id, deployed_at=deployed_at
+                    scope, rules, cp_id, document, deployment_id=deployment_id, deployed_at=deployed_at, gone=gone
                 )
             )
         except InvalidArtifact as problem:
@@ -451,14 +456,25 @@ class Deployments:
         *,
         deployment_id: str,
         deployed_at: datetime,
+        gone: Collection[str],
     ) -> Applied | Stale | Refused:
         existing = await self.resolve(cp_id) if rules.traits.inherits else None
         prepared = await self._prepare(rules, document, freeze_defaults=True, replaces=existing)
-        return await self._store.write(
+        result = await self._store.write(
             lambda connection: artifact_writes.apply_deploy(
-                connection, scope, rules.kind, cp_id, prepared, deployment_id=deployment_id, deployed_at=deployed_at
+                connection,
+                scope,
+                rules.kind,
+                cp_id,
+                prepared,
+                deployment_id=deployment_id,
+                deployed_at=deployed_at,
+                gone=gone,
             )
         )
+        if isinstance(result, Applied) and result.succeeds:
+            _log.info("artifact succeeds others", kind=rules.kind, artifact=cp_id, others=result.succeeds)
+        return result
 
     async def _write_local(self, work: Callable[[Connection], _T]) -> _T:
         try:

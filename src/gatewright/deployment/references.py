@@ -36,6 +36,22 @@ def bind(connection: Connection, gateway_id: str, row: ArtifactRow, base: Artifa
         llm_proxies.bind(connection, gateway_id, row.uuid, base.uuid)
 
 
+def release(connection: Connection, gateway_id: str, row: ArtifactRow) -> list[str]:
+    """Before `row` goes and another takes its place at once: what stood on it, for `pass_on`."""
+    return llm_proxies.release(connection, gateway_id, row.uuid) if row.kind == llm_provider.KIND else []
+
+
+def pass_on(connection: Connection, gateway_id: str, users: Iterable[str], successor: ArtifactRow) -> None:
+    """After `successor` was written: it bears what was released."""
+    for uuid in users:
+        llm_proxies.bind(connection, gateway_id, uuid, successor.uuid)
+
+
+def is_unused(connection: Connection, gateway_id: str, row: ArtifactRow) -> bool:
+    """Whether nothing stands on `row`."""
+    return row.kind != llm_provider.KIND or not llm_proxies.users(connection, gateway_id, row.uuid)
+
+
 def check_unused(connection: Connection, gateway_id: str, row: ArtifactRow, what: str) -> None:
     """Before a provider goes, or gets another handle. Raises InUse."""
     if row.kind != llm_provider.KIND:

@@ -69,11 +69,15 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """The control plane's wish is stored. `row` is None when the artifact is gone (deletion)."""
+    """The control plane's wish is stored. `row` is None when the artifact is gone (deletion).
+
+    `succeeds`: UUIDs of what has made room for it and is gone.
+    """
 
     row: ArtifactRow | None
     change: Change
     warnings: tuple[ArtifactWarning, ...] = ()
+    succeeds: tuple[str, ...] = ()
 
 
 class Stale(msgspec.Struct, frozen=True):

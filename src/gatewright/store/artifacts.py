@@ -3,7 +3,7 @@
 Only `gatewright.deployment` calls those that write. Statements are built once: building them costs more than running.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -128,7 +128,20 @@ def count(connection: Connection, gateway_id: str, kind: str) -> int:
 
 def taken(connection: Connection, gateway_id: str, row: ArtifactRow) -> Taken | None:
     """The artifact that stands in the way of `row`; name and version are looked at first."""
-    others = connection.execute(
+    others = _others(connection, gateway_id, row)
+    for other in others:
+        if (other.display_name, other.version) == (row.display_name, row.version):
+            return Taken("name_and_version", other.uuid)
+    return Taken("handle", others[0].uuid) if others else None
+
+
+def rivals(connection: Connection, gateway_id: str, row: ArtifactRow) -> list[ArtifactRow]:
+    """All artifacts that stand in the way of `row`: at most one by its handle, and one by name and version."""
+    return some(connection, gateway_id, [other.uuid for other in _others(connection, gateway_id, row)])
+
+
+def _others(connection: Connection, gateway_id: str, row: ArtifactRow) -> Sequence[Any]:
+    return connection.execute(
         _OTHERS,
         {
             "gateway_id": gateway_id,
@@ -139,10 +152,6 @@ def taken(connection: Connection, gateway_id: str, row: ArtifactRow) -> Taken | 
             "handle": row.handle,
         },
     ).all()
-    for other in others:
-        if (other.display_name, other.version) == (row.display_name, row.version):
-            return Taken("name_and_version", other.uuid)
-    return Taken("handle", others[0].uuid) if others else None
 
 
 def add(connection: Connection, gateway_id: str, row: ArtifactRow) -> None:

@@ -136,7 +136,7 @@ class _HubLane:
         if state == "absent":
             return self._deploy(api)
         if state == "undeployed":
-            return self._redeploy(api) if rng.random() < 0.6 or api == PROVIDER else self._delete(api)
+            return self._redeploy(api) if rng.random() < 0.6 else self._delete(api)
         match rng.choice(self._choices(api, flavour)):
             case "edit":
                 return self._deploy(api)
@@ -166,10 +166,8 @@ class _HubLane:
     def _choices(self, api: int, flavour: str) -> list[str]:
         """What can be done with a deployed artifact, the likelier the more often."""
         choices = ["edit"] * 4 + ["plan"]
-        # Not played: a provider that is deleted, and made anew under its handle together with a proxy, all of it while
-        # the gateway is away. The gateway then keeps the old one, which the proxy needs, and the new one conflicts.
-        choices += ["delete"] if api != PROVIDER else []
-        choices += ["undeploy"] if api != PROVIDER or self._state[PROXY] == "absent" else []
+        # The control plane keeps a provider as long as it has a proxy on it.
+        choices += ["delete", "undeploy"] if api != PROVIDER or self._state[PROXY] == "absent" else []
         if flavour == "keyed":
             choices += ["key"] * 4 + ["revoke"] * (3 * bool(self._keys))
         if flavour == "subscribed":

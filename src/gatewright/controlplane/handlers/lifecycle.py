@@ -146,7 +146,9 @@ class Lifecycle:
             case Stale():
                 return Outcome("stale")
             case Refused():
-                return self._failed(event, payload, f"{result.code}: {result.message}")
+                outcome = self._failed(event, payload, f"{result.code}: {result.message}")
+                # What is in the way may be gone at the control plane, which a reconcile finds out.
+                return Outcome("failed", outcome.detail) if result.code == "CONFLICT" else outcome
 
     async def _undeploy(self, event: Event, payload: DeploymentEvent) -> Outcome:
         acks = self._tools.acks

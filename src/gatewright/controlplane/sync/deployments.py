@@ -65,11 +65,15 @@ class DeploymentStep:
             return StepReport(name="deployments", errors=(str(answer),))
         found = diff(local, answer.deployments)
         run = _Run(self._tools, circumstances, self._clock)
-        withheld = await self._delete(run, found, local)
+        withheld, blocked = await self._delete(run, found, local)
+        run.gone = frozenset(row.uuid for row in blocked)
         for chunk in _chunks(_ordered(found.fetch), self._config.batch_size):
             await run.fetch(chunk)
         for update in found.update:
             await run.update(update)
+        for row in blocked:
+            # What stood on it may stand on something else by now, or it has a successor.
+            await run.delete(row)
         run.acknowledge_same(found.same, local)
         run.acknowledge_absent(found.absent)
         run.counts["unchanged"] = len(found.same)
@@ -77,17 +81,20 @@ class DeploymentStep:
         errors = tuple(run.errors[:_MOST_ERRORS])
         return StepReport(name="deployments", counts=dict(run.counts), errors=errors, withheld=withheld)
 
-    async def _delete(self, run: "_Run", found: Diff, local: Sequence[ArtifactHead]) -> int:
-        """Delete what the control plane does not know any more; how many deletions are withheld."""
+    async def _delete(self, run: "_Run", found: Diff, local: Sequence[ArtifactHead]) -> tuple[int, list[ArtifactHead]]:
+        """Delete what the control plane does not know any more.
+
+        How many deletions are withheld, and what has to go and cannot yet, because others stand on it.
+        """
         if not found.delete:
             self._shrinkage.believes("deployments", 0, frozenset())
-            return 0
+            return 0, []
         existing: set[str] = set()
         for chunk in _chunks(found.delete, EXISTENCE_CHUNK):
             answer = await self._tools.rest.existing([control_plane_id(row) for row in chunk])
             if isinstance(answer, CallFailed):
                 run.errors.append(f"nothing was deleted: {answer}")
-                return 0
+                return 0, []
             existing |= answer
         doomed = [row for row in found.delete if control_plane_id(row) not in existing]
         run.counts["retained"] = len(found.delete) - len(doomed)
@@ -98,13 +105,12 @@ class DeploymentStep:
                 deletions=len(doomed),
                 known=known,
             )
-            return len(doomed)
-        for row in sorted(
+            return len(doomed), []
+        ordered = sorted(
             (row for row in doomed if _rank(row.kind, DELETE_ORDER) is not None),
             key=lambda row: _rank(row.kind, DELETE_ORDER) or 0,
-        ):
-            await run.delete(row)
-        return 0
+        )
+        return 0, [row for row in ordered if not await run.delete(row, is_last=False)]
 
 
 class _Run:
@@ -116,15 +122,20 @@ class _Run:
         self._clock = clock
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
+        self.gone: frozenset[str] = frozenset()
+        """UUIDs of what the control plane has no more and is still here: a new artifact of that identity takes over."""
 
-    async def delete(self, row: ArtifactHead) -> None:
-        """Remove an artifact with its keys."""
+    async def delete(self, row: ArtifactHead, *, is_last: bool = True) -> bool:
+        """Remove an artifact with its keys; False when others stand on it, which is an error the last time only."""
         at = Timestamp.from_ms(round(self._clock().timestamp() * 1000))
         result = await self._tools.deployments.apply_delete(row.uuid, correlation_id=derived_uuid(row.uuid, at))
         if isinstance(result, Refused):
-            self.errors.append(f"{row.kind} {row.handle} was not deleted: {result.message}")
-            return
+            in_use = result.code == "IN_USE"
+            if is_last or not in_use:
+                self.errors.append(f"{row.kind} {row.handle} was not deleted: {result.message}")
+            return not in_use
         self.counts["deleted"] += 1
+        return True
 
     async def fetch(self, rows: Sequence[DeploymentRow]) -> None:
         """Download a batch and store each document. A batch that fails leaves the others alone."""
@@ -166,6 +177,7 @@ class _Run:
             deployment_id=row.deployment_id,
             performed_at=performed_at,
             correlation_id=_correlation(row),
+            gone=self.gone,
         )
         match result:
             case Applied(change=change):
