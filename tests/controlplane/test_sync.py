@@ -157,6 +157,41 @@ async def test_deletions_ask_first_and_an_error_keeps_everything(site, hostile, 
         assert {row.uuid for row in await site.deployments.list()} == {"kept", "stays"}
 
 
+async def test_a_provider_made_anew_takes_over_from_one_whose_deletion_failed(
+    site, hostile, hostile_settings, platform
+):
+    def llm(kind, handle, **spec):
+        return rest_api(handle) | {"kind": kind, "spec": {"displayName": handle, "version": "v1.0", **spec}}
+
+    def put(artifact, document, at):
+        platform.put(artifact, f"d-{artifact}", document=document, at=at)
+        platform.rows[artifact]["kind"] = document["kind"]
+
+    now = datetime.now(UTC)
+    await site.deployments.create("LlmProviderTemplate", llm("LlmProviderTemplate", "t"), correlation_id="c", actor="a")
+    upstream, access = {"url": "http://127.0.0.1:9999"}, {"mode": "allow_all"}
+    provider = llm("LlmProvider", "acme", template="t", upstream=upstream, accessControl=access)
+    put("old", provider, now - timedelta(seconds=2))
+    async with site.linked(hostile_settings()) as plane:
+        peer = await hostile.peer()
+        await reconciled(plane)
+        assert (await peer.message())["payload"]["status"] == "success"
+        del platform.rows["old"]
+        platform.existing.discard("old")
+        put("new", provider, now - timedelta(seconds=1))
+        put("proxy", llm("LlmProxy", "helpdesk", provider={"id": "acme"}), now)
+        hostile.answers["POST", f"{BASE}/artifacts/exists"] = lambda _request: (500, {})
+        assert (await plane.reconcile()).errors
+        assert (await site.row("acme", "LlmProvider")).uuid == "old"
+        assert (await site.row("helpdesk", "LlmProxy")).uuid == "proxy"
+        hostile.answers["POST", f"{BASE}/artifacts/exists"] = platform.exists
+        assert (await plane.reconcile()).errors == ()
+        assert (await site.row("acme", "LlmProvider")).uuid == "new"
+        told = [(await peer.message())["payload"] for _ in range(3)]
+        assert [ack["status"] for ack in told if ack["artifactId"] == "new"] == ["failed", "success"]
+        assert [ack["status"] for ack in told if ack["artifactId"] == "proxy"] == ["success"]
+
+
 @pytest.mark.parametrize("answer", [(500, b""), (200, b"<html>"), (200, {"deployments": 7}), (401, b"no")])
 async def test_a_list_that_cannot_be_read_changes_nothing(site, hostile, hostile_settings, platform, answer):
     platform.put("a", "d")
