@@ -10,7 +10,9 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,7 +81,7 @@ class Server:
         with log:
             self._process = subprocess.Popen(
                 [str(self._programs / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port), *words],
-                stdout=log, stderr=log, cwd=self.folder, preexec_fn=_ends_with_this_process,  # noqa: PLW1509 - one call into libc
+                stdout=log, stderr=log, cwd=self.folder, preexec_fn=_bond(),  # noqa: PLW1509 - one call into libc
                 **self._as_user(),
             )  # fmt: skip
         deadline = time.monotonic() + START_S
@@ -155,6 +157,11 @@ class Server:
 def _ends_with_this_process() -> None:
     """Runs in the child, after it has become another user: a run that is killed leaves no server behind."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT, 0, 0, 0)
+
+
+def _bond() -> Callable[[], None] | None:
+    """The kernel ends the server with the thread that started it, so only the main thread may ask for that."""
+    return _ends_with_this_process if threading.current_thread() is threading.main_thread() else None
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
