@@ -32,6 +32,8 @@ _LOOK_S = 0.5
 
 async def measure(site: Site, plan: Plan) -> list[Row]:
     """A stand-in in this process, so that it can be seen how many imports it has at one time."""
+    if not plan.made_alone:
+        return []
     data_dir, port = site.folder / "api-manager", free_port()
     manager = await _started(data_dir, port)
     gateway = Gateway(NAME, site.folder, site.children, await _link(manager, data_dir))

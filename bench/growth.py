@@ -16,6 +16,8 @@ _EVENTS_OF_A_LIFE = 5
 
 async def measure(site: Site, plan: Plan) -> list[Row]:
     """APIs with a cluster of their own are deployed, get a key, change, lose the key and are deleted again."""
+    if not plan.events:
+        return []
     await _lives(site, plan.warm_up_events, "early")
     before = await _resident(site, plan.settled_s)
     await _lives(site, plan.events, "late")

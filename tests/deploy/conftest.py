@@ -48,8 +48,13 @@ def built() -> dict[str, str]:
     if reason:
         pytest.skip(reason)
     try:
-        return images.build()
+        made = images.build()
     except images.NotBuilt as error:
         if "debootstrap" in str(error):
             pytest.skip(f"no base image: {error}")
         raise
+    try:
+        images.inside(made["controller"], "true")
+    except images.NotBuilt as error:
+        pytest.skip(f"podman cannot run containers here: {error}")
+    return made

@@ -17,7 +17,6 @@ from pathlib import Path
 from deploy_chart import REPOSITORY
 
 BASE = "localhost/gatewright-test-base:bookworm"
-MIRROR = "http://deb.debian.org/debian"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 VERSION = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
 TOOLS = ("buildah", "podman", "runc", "debootstrap")
@@ -66,7 +65,6 @@ def _make_base() -> None:
             "--include=python3,python3-venv,ca-certificates",
             "bookworm",
             str(root),
-            MIRROR,
         )
         for leftover in (root / "var/cache/apt/archives", root / "var/lib/apt/lists"):
             shutil.rmtree(leftover, ignore_errors=True)
