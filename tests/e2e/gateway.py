@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -62,16 +63,20 @@ def until(holds: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any
     return value
 
 
+_given: deque[int] = deque(maxlen=500)
+
+
 def free_ports(count: int) -> list[int]:
-    """Different ports on which nobody listens."""
+    """Different ports on which nobody listens, nor will: those given lately may not be in use yet."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
     share = len(_PORTS) // 10
     candidates = list(_PORTS[worker * share : (worker + 1) * share])
     random.shuffle(candidates)
     found = []
     for port in candidates:
-        if _is_free(port):
+        if port not in _given and _is_free(port):
             found.append(port)
+            _given.append(port)
         if len(found) == count:
             return found
     raise RuntimeError("no free ports")
