@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -29,6 +30,7 @@ from gatewright.settings.tree import Settings
 OTHER_BUNDLES = ("/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 OTLP_PORT = 4317
 PEM_ENDINGS = frozenset({".pem", ".crt", ".cer", ".cert"})
+LARGEST_PEM_CHARACTERS = 1024 * 1024
 _log = get_logger(__name__)
 
 
@@ -117,21 +119,33 @@ def _custom_authorities(directory: Path) -> str:
 
     A file without usable certificates is left out: Envoy would refuse all authorities for its sake.
     """
+    usable: list[str] = []
     try:
-        files = [(file, file.read_text(encoding="ascii", errors="replace")) for file in _pem_files(directory)]
+        for file in _pem_files(directory):
+            try:
+                usable.append(certificates_in(_bounded_text(file)))
+            except InvalidCertificate as problem:
+                _tell_left_out(str(file), str(problem))
     except OSError as error:
         raise CertificateUnreadable(
             f"a certificate in router.upstream.tls.custom_certs_path ({directory}) cannot be read: {error}"
         ) from error
-    usable: list[str] = []
-    for file, content in files:
-        try:
-            usable.append(certificates_in(content))
-        except InvalidCertificate as problem:
-            _log.warning(
-                "a file of router.upstream.tls.custom_certs_path is left out", file=str(file), why=str(problem)
-            )
     return "".join(usable)
+
+
+def _bounded_text(file: Path) -> str:
+    """Raises OSError, and InvalidCertificate when the file is too large to be one."""
+    with file.open(encoding="ascii", errors="replace") as opened:
+        content = opened.read(LARGEST_PEM_CHARACTERS + 1)
+    if len(content) > LARGEST_PEM_CHARACTERS:
+        raise InvalidCertificate(f"the file is larger than {LARGEST_PEM_CHARACTERS} bytes")
+    return content
+
+
+@lru_cache(maxsize=256)
+def _tell_left_out(file: str, why: str) -> None:
+    """Once for each file and reason: the folder is read every few seconds."""
+    _log.warning("a file of router.upstream.tls.custom_certs_path is left out", file=file, why=why)
 
 
 def _pem_files(directory: Path) -> list[Path]:
