@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatewright.deployment.certificates import Certificates
+from gatewright.deployment.results import Serving
 from gatewright.deployment.rollout import Rollout
 from gatewright.deployment.serving import ServingBoard
 from gatewright.management.certificates import UpstreamCertificates
@@ -108,3 +109,13 @@ async def test_developers_look_but_do_not_touch(signed_in, pem):
     dev = signed_in("dev")
     assert (await dev.get("/certificates")).status_code == 200
     assert (await dev.post("/certificates", json={"name": "corp", "certificate": pem})).status_code == 403
+
+
+async def test_what_routers_have_not_confirmed_is_not_called_done(admin, rollout, pem, monkeypatch):
+    async def late(_change, _timeout):
+        return Serving("timeout", 0, "no answer")
+
+    monkeypatch.setattr(rollout[1], "served", late)
+    uploaded = await admin.post("/certificates", json={"name": "corp", "certificate": pem})
+    assert uploaded.status_code == 201
+    assert uploaded.json()["message"] == "Certificate uploaded, but not every router has confirmed it yet"

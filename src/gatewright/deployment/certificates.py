@@ -16,7 +16,7 @@ from cryptography.x509 import InvalidVersion
 from sqlalchemy import Connection
 
 from gatewright.deployment.ids import Clock, utc_now
-from gatewright.deployment.results import Change, Conflict, NotFound
+from gatewright.deployment.results import Change, Conflict, NotFound, Serving
 from gatewright.deployment.serving import ServingBoard
 from gatewright.observability.logging import get_logger
 from gatewright.store import Store, certificates, changes
@@ -48,8 +48,8 @@ class Certificates:
         """All, newest first."""
         return await self._store.read(lambda connection: certificates.everything(connection, self._gateway_id))
 
-    async def add(self, name: str, pem: str, correlation_id: str) -> CertificateRow:
-        """Trust the certificates of a PEM text; returns when the routers have taken them, or after 5 s.
+    async def add(self, name: str, pem: str, correlation_id: str) -> tuple[CertificateRow, Serving]:
+        """Trust the certificates of a PEM text; returns what the routers made of them, within 5 s.
 
         Raises InvalidCertificate (also when a router refuses them: then they are removed again), Conflict.
         """
@@ -62,20 +62,20 @@ class Certificates:
             await self._remove(row.uuid, correlation_id)
             raise InvalidCertificate(f"invalid certificate: refused by the router: {serving.reason}")
         _log.info("certificate stored", name=name, count=row.cert_count, subject=row.subject)
-        return row
+        return row, serving
 
-    async def remove(self, uuid: str, correlation_id: str) -> None:
-        """Trust it no more; returns when the routers have forgotten it, or after 5 s. Raises NotFound."""
+    async def remove(self, uuid: str, correlation_id: str) -> Serving:
+        """Trust it no more; returns what the routers made of that, within 5 s. Raises NotFound."""
         change = await self._remove(uuid, correlation_id)
-        await self._board.served(change, _VERDICT_S)
         _log.info("certificate deleted", id=uuid)
+        return await self._board.served(change, _VERDICT_S)
 
-    async def reload(self, correlation_id: str) -> None:
-        """Send everything that is stored to the routers again."""
+    async def reload(self, correlation_id: str) -> Serving:
+        """Send everything that is stored to the routers again; returns what they made of it, within 5 s."""
         change = await self._store.write(
             lambda connection: self._record(connection, "reload", "UPDATE", correlation_id)
         )
-        await self._board.served(change, _VERDICT_S)
+        return await self._board.served(change, _VERDICT_S)
 
     async def _remove(self, uuid: str, correlation_id: str) -> Change:
         def removal(connection: Connection) -> Change | None:

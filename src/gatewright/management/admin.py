@@ -16,6 +16,7 @@ from gatewright.artifacts.policies import PolicyCatalogue, PolicyDefinition
 from gatewright.deployment.certificates import Certificates
 from gatewright.deployment.deployments import Deployments
 from gatewright.management.bodies import answer, failure, text, timestamp, unavailable
+from gatewright.management.certificates import certificate
 from gatewright.management.matching import Operation
 from gatewright.management.requests import Call
 from gatewright.store.certificates import CertificateRow
@@ -135,7 +136,7 @@ class Admin:
                 "timestamp": timestamp(datetime.now(UTC)),
                 "apis": apis,
                 "policies": policies,
-                "certificates": [_certificate(row) for row in trusted],
+                "certificates": [certificate(row) | {"notAfter": timestamp(row.not_after)} for row in trusted],
                 "statistics": {
                     "totalApis": len(apis),
                     "totalPolicies": len(policies),
@@ -145,18 +146,6 @@ class Admin:
                 "xds_sync": {"policy_chain_version": str(version)},
             }
         )
-
-
-def _certificate(row: CertificateRow) -> dict[str, Any]:
-    return {
-        "id": row.uuid,
-        "name": row.name,
-        "subject": row.subject,
-        "issuer": row.issuer,
-        "notAfter": timestamp(row.not_after),
-        "count": row.cert_count,
-        "status": "success",
-    }
 
 
 def address_guard(allowed: Sequence[str]) -> Callable[[Call], Response | None]:

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from gatewright.deployment.certificates import Certificates, InvalidCertificate
-from gatewright.deployment.results import Conflict, NotFound
+from gatewright.deployment.results import Conflict, NotFound, Serving
 from gatewright.deployment.trust import system_bundle
 from gatewright.management.artifact_collection import ADMINS, READERS
 from gatewright.management.bodies import answer, failure, unavailable
@@ -46,7 +46,7 @@ class UpstreamCertificates:
             return unavailable(error, "Failed to list certificates")
         return answer(
             {
-                "certificates": [_resource(row) for row in rows] or None,
+                "certificates": [certificate(row) for row in rows] or None,
                 "totalCount": len(rows),
                 "totalBytes": sum(len(row.certificate) for row in rows),
                 "status": "success",
@@ -57,7 +57,7 @@ class UpstreamCertificates:
         """POST: 201 when the routers trust it too."""
         try:
             name, pem = _given(await call.body(LARGEST_BODY_BYTES))
-            row = await self._certificates.add(name, pem, call.correlation_id)
+            row, serving = await self._certificates.add(name, pem, call.correlation_id)
         except (BodyTooLarge, _BadBody) as error:
             return failure(400, str(error))
         except InvalidCertificate as error:
@@ -66,31 +66,29 @@ class UpstreamCertificates:
             return failure(409, f"Failed to save certificate: {error.message}")
         except StoreUnavailable as error:
             return unavailable(error, "Failed to save certificate")
-        return answer(_resource(row) | {"message": "Certificate uploaded and SDS updated successfully"}, 201)
+        return answer(certificate(row) | {"message": _told("Certificate uploaded", serving)}, 201)
 
     async def delete(self, call: Call) -> Response:
         """DELETE: connections made from now on do not trust it."""
         uuid = call.path["id"]
         try:
-            await self._certificates.remove(uuid, call.correlation_id)
+            serving = await self._certificates.remove(uuid, call.correlation_id)
         except NotFound as error:
             return failure(404, f"Certificate not found or failed to delete: {error.message}")
         except StoreUnavailable as error:
             return unavailable(error, "Certificate not found or failed to delete")
-        message = "Certificate deleted and SDS updated successfully"
-        return answer({"id": uuid, "message": message, "status": "success"})
+        return answer({"id": uuid, "message": _told("Certificate deleted", serving), "status": "success"})
 
     async def reload(self, call: Call) -> Response:
         """POST /reload: `totalBytes` is the size of all that is trusted, the system's authorities among it."""
         try:
-            await self._certificates.reload(call.correlation_id)
+            serving = await self._certificates.reload(call.correlation_id)
             rows = await self._certificates.list()
         except StoreUnavailable as error:
             return unavailable(error, "Failed to reload certificates")
         system = await asyncio.to_thread(system_bundle, self._upstream_tls)
         total = sum(len(row.certificate) for row in rows) + len(self._upstream_tls.custom_ca) + len(system)
-        message = "Certificates reloaded and SDS updated successfully"
-        return answer({"message": message, "status": "success", "totalBytes": total})
+        return answer({"message": _told("Certificates reloaded", serving), "status": "success", "totalBytes": total})
 
 
 class _BadBody(Exception):
@@ -112,7 +110,15 @@ def _given(body: bytes) -> tuple[str, str]:
     return name, pem
 
 
-def _resource(row: CertificateRow) -> dict[str, Any]:
+def _told(done: str, serving: Serving) -> str:
+    """The original's words where they are true."""
+    if serving.state in {"served", "stored"}:
+        return f"{done} and SDS updated successfully"
+    return f"{done}, but not every router has confirmed it yet"
+
+
+def certificate(row: CertificateRow) -> dict[str, Any]:
+    """One certificate, as lists show it."""
     return {
         "id": row.uuid,
         "name": row.name,
