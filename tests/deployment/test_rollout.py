@@ -15,7 +15,8 @@ from gatewright.deployment.data_plane import Routers
 from gatewright.deployment.kinds import RestApiRules
 from gatewright.deployment.rollout import Rollout
 from gatewright.deployment.serving import ServingBoard
-from gatewright.envoy.resource import CLUSTER, LISTENER, SCOPE
+from gatewright.envoy.flat import FLAT_NAME
+from gatewright.envoy.resource import CLUSTER, LISTENER, ROUTES, SCOPE
 from gatewright.store import StoreUnavailable, changes
 from gatewright.store.rows import ApiKeyRow
 from gatewright.xds.delivery import Delivery
@@ -339,18 +340,24 @@ async def test_neighbours_in_the_same_scope_are_unaffected(deployments, plane, r
         assert b"poison" not in body
 
 
-async def test_two_culprits_among_many_are_both_found(deployments, plane, rest_api):
+@pytest.mark.parametrize("root", [False, True], ids=["scoped", "beside-an-api-at-the-root"])
+async def test_two_culprits_among_many_are_both_found(deployments, plane, rest_api, root):
+    """An API at the root puts all into one resource; that this resource goes when it is taken back proves nothing."""
     plane.router.refuses = {b"poison"}
     rows = {}
+    if root:
+        everything = rest_api("root", context="/")
+        everything["spec"]["operations"] = [{"method": "POST", "path": "/*"}]
+        rows["root"] = (await create(deployments, everything)).row
     for name in ("a", "b", "c", "d", "e"):
         document = rest_api(name, context=f"/shop/{name}")
         if name in {"b", "d"}:
             document["spec"]["operations"][0]["path"] = "/poison"
         rows[name] = (await create(deployments, document)).row
     async with plane.running():
-        for name, row in rows.items():
-            await settled_status(deployments, row.uuid, "quarantined" if name in {"b", "d"} else "served")
-        body = plane.held("/shop")
+        wanted = {row.uuid: "quarantined" if name in {"b", "d"} else "served" for name, row in rows.items()}
+        await eventually(lambda: {uuid: deployments.status(uuid).state for uuid in wanted} == wanted)
+        body = plane.router.held[(ROUTES, FLAT_NAME)].body if root else plane.held("/shop")
         assert all(f"/shop/{name}/".encode() in body for name in "ace")
         assert b"poison" not in body
 
@@ -365,12 +372,12 @@ async def test_an_api_that_is_mended_while_it_is_searched_for_is_left_alone(depl
         accepted = search._is_accepted
         mended = []
 
-        async def mend_first(key):
+        async def mend_first(key, concerned):
             if not mended:
                 before = plane.rollout.placement.epoch(rows[1].uuid)
                 mended.append(await update(deployments, "b", rest_api("b", context="/shop/b")))
                 await eventually(lambda: plane.rollout.placement.epoch(rows[1].uuid) > before)
-            return await accepted(key)
+            return await accepted(key, concerned)
 
         search._is_accepted = mend_first
         bad = rest_api("b", context="/shop/b")

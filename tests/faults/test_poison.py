@@ -105,6 +105,23 @@ def test_poison_where_an_api_lies_at_the_root(strict: Gateway, backend: Backend)
             strict.remove(handle)
 
 
+def test_poison_beside_an_api_at_the_root_and_a_restart_of_everything(strict: Gateway, backend: Backend) -> None:
+    """A fresh controller knows of no version that was good, a fresh Envoy has none: it is found all the same."""
+    everything = rest_api("root", backend.port, context="/", operations=[{"method": "POST", "path": "/*"}])
+    strict.deploy(everything)
+    spoiler = rest_api("spoiler", backend.port, operations=[{"method": "GET", "path": LONG}])
+    strict.served(strict.post(spoiler), "refused")
+    strict.kill()
+    strict.start()
+    until(lambda: strict.artifact("spoiler")["serving"]["state"] == "quarantined", "the culprit is found")
+    until(lambda: strict.get("/healthy/items").status == 200, "others are served")
+    until(lambda: strict.get("/some/where", method="POST").status == 200, "and the one at the root")
+    states = {artifact["handle"]: artifact["serving"]["state"] for artifact in strict.status()["artifacts"]}
+    assert {handle for handle, state in states.items() if state == "quarantined"} == {"spoiler"}
+    for handle in ("spoiler", "root"):
+        strict.remove(handle)
+
+
 def test_poison_survives_a_restart_and_so_does_its_last_good_version(strict: Gateway, backend: Backend) -> None:
     good = rest_api("lasting", backend.port)
     strict.deploy(good)

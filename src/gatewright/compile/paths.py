@@ -4,12 +4,11 @@ Source: data-plane reference, sections 4.3, 4.5 and 6. Pure.
 """
 
 import re
-from typing import Any
 
 from gatewright.compile.errors import CompileError
 from gatewright.compile.expressions import DEFAULT_LIMIT, check_expression, surely_small
 from gatewright.model.expressions import quoted
-from gatewright.model.routes import HeaderMatch, PathMatch, Rewrite
+from gatewright.model.routes import HeaderMatch, PathMatch, Rank, Rewrite
 
 WILDCARD = "/*"
 _PARAMETER = re.compile(r"\{[^{}]*\}")
@@ -94,7 +93,7 @@ def rewrite(context: str, path: str, base: str) -> Rewrite:
     return Rewrite("keep", context, base)
 
 
-def rank(match: PathMatch, context: str, path: str, headers: tuple[HeaderMatch, ...], index: int) -> tuple[Any, ...]:
+def rank(match: PathMatch, context: str, path: str, headers: tuple[HeaderMatch, ...], index: int) -> Rank:
     """Sort key of a route among those of its virtual host (4.5): smaller is tried first.
 
     Only `exact` matchers outrank the rest whatever their path, as the original's exact matchers do (DP-019); the ones

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from gatewright.deployment.placement import Placement
 from gatewright.deployment.serving import DataPlane, ResourceId
+from gatewright.envoy.forms import needs_flat
 from gatewright.envoy.resource import CLUSTER
 from gatewright.model.api import Api
 
@@ -32,48 +33,65 @@ class Isolation:
         They are back to their last good form when this returns. `hints` are looked at first. Empty: nothing that could
         be taken back is in the resource. None: it could not be decided now.
         """
-        suspects = self._suspects(key)
+        concerned = self._placement.users_of(key)
+        suspects = self._suspects(key, concerned)
         search = _Search(self._placement, suspects)
         if len(suspects) <= 1 or key[0] == CLUSTER:
             await search.back(suspects)
             return search.unchanged()
         try:
-            for api_id in sorted(suspects, key=lambda suspect: (suspect not in hints, suspect)):
+            for api_id in self._in_turn(suspects, hints):
                 await search.back([api_id])
-                accepted = await self._is_accepted(key)
+                accepted = await self._is_accepted(key, concerned)
                 search.check()
                 if accepted:
                     return {api_id: suspects[api_id]}
                 await search.again([api_id])
-            culprits = await self._one_by_one(key, search)
+            culprits = await self._one_by_one(key, concerned, search)
             search.check()
             return {api_id: suspects[api_id] for api_id in culprits}
         except Undecided:
             await search.again(suspects)
             return None
 
-    def _suspects(self, key: ResourceId) -> dict[str, Api]:
+    def _in_turn(self, suspects: Mapping[str, Api], hints: Collection[str]) -> list[str]:
+        """Hints first, and last those without which all others would stand in other resources."""
+        good = self._placement.good
+
+        def changes_form(api_id: str) -> bool:
+            model = good.get(api_id)
+            return needs_flat(suspects[api_id]) and not (model is not None and needs_flat(model))
+
+        return sorted(suspects, key=lambda api_id: (api_id not in hints, changes_form(api_id), api_id))
+
+    def _suspects(self, key: ResourceId, concerned: Iterable[str]) -> dict[str, Api]:
         suspects: dict[str, Api] = {}
-        for api_id in self._placement.users_of(key):
+        for api_id in concerned:
             api, good = self._placement.index.get(api_id), self._placement.good.get(api_id)
             if api is not None and not _same(api, good) and not (key[0] == CLUSTER and _uses(good, key[1])):
                 suspects[api_id] = api
         return suspects
 
-    async def _one_by_one(self, key: ResourceId, search: "_Search") -> list[str]:
+    async def _one_by_one(self, key: ResourceId, concerned: Iterable[str], search: "_Search") -> list[str]:
         """Several are at fault: all back, then each put in alone."""
         await search.back(search.suspects)
         culprits: list[str] = []
         for api_id in search.suspects:
             await search.again([api_id])
-            if not await self._is_accepted(key):
+            if not await self._is_accepted(key, concerned):
                 await search.back([api_id])
                 culprits.append(api_id)
         return culprits
 
-    async def _is_accepted(self, key: ResourceId) -> bool:
-        """What the routers say of the resource as it is now. Raises Undecided."""
-        settled = await self._data_plane.settled({key: self._placement.version(key)}, _PATIENCE_S)
+    async def _is_accepted(self, key: ResourceId, concerned: Iterable[str]) -> bool:
+        """What the routers say of the resource as it is now. Raises Undecided.
+
+        When none of the concerned APIs stands in it any more, what it is proves nothing; what they stand in now does.
+        """
+        now = {each for api_id in concerned for each in self._placement.resources_of(api_id) if each[0] != CLUSTER}
+        asked = {key} if key in now else now or {key}
+        versions = {each: self._placement.version(each) for each in asked}
+        settled = await self._data_plane.settled(versions, _PATIENCE_S)
         if settled.refused is not None:
             return False
         if settled.pending or not settled.routers:

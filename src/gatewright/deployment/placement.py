@@ -4,7 +4,7 @@ One step at a time (a lock); rendering that takes long happens in a thread. Know
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -142,9 +142,11 @@ class Placement:
             if trial is not None:
                 wanted = {api_id: api for api_id, api in wanted.items() if self.epoch(api_id) == trial[api_id]}
             before = {api_id: self.resources_of(api_id) for api_id in wanted}
-            self._note_accepted(before)
+            self._note_accepted({key for keys in before.values() for key in keys})
             models = {api_id: self.index.get(api_id) for api_id in wanted}
             touched = _merged([self.index.apply(api_id, api) for api_id, api in wanted.items()])
+            if not touched.form_changed:
+                self._note_accepted(self._shared_by(touched), but=wanted)
             if touched != Touched():
                 try:
                     with metrics.snapshot_generation("artifacts"):
@@ -203,13 +205,14 @@ class Placement:
         return None if api is None else api.content_hash
 
     def users_of(self, key: ResourceId) -> list[str]:
-        """The APIs that a resource is made of; empty for what belongs to the gateway itself."""
+        """The APIs that a resource is made of; empty for what belongs to the gateway itself or is about to leave."""
         type_url, name = key
-        if key == (ROUTES, FLAT_NAME):
+        flat = self.index.form == "flat"
+        if flat and key == (ROUTES, FLAT_NAME):
             return [api.api_id for api in self.index.apis()]
         if type_url == CLUSTER:
             return [api.api_id for api in self.index.apis() if any(u.name == name for u in api.upstreams)]
-        if type_url == SCOPE:
+        if type_url == SCOPE and not flat:
             return [api.api_id for api in self.index.apis_in(name.removeprefix("/"))]
         return []
 
@@ -236,17 +239,26 @@ class Placement:
                 self._opening = ()
         return self._opening
 
-    def _note_accepted(self, concerned: Mapping[str, Iterable[ResourceId]]) -> None:
-        """Before a resource is replaced: if routers have accepted it, all that it is made of is good."""
+    def _note_accepted(self, replaced: Iterable[ResourceId], *, but: Container[str] = ()) -> None:
+        """Before resources are replaced: if routers have accepted one, all that it is made of is good, `but` these."""
         if self._data_plane is None:
             return
-        for key in {key for keys in concerned.values() for key in keys if key[0] != CLUSTER}:
-            settled = self._data_plane.now({key: self.version(key)})
+        for key in replaced:
+            version = self.version(key)
+            if key[0] == CLUSTER or version is None:
+                continue
+            settled = self._data_plane.now({key: version})
             if settled.routers and settled.refused is None and not settled.pending:
                 for api_id in self.users_of(key):
                     api = self.index.get(api_id)
-                    if api is not None:
+                    if api is not None and api_id not in but:
                         self.good[api_id] = api
+
+    def _shared_by(self, touched: Touched) -> Iterable[ResourceId]:
+        """The resources in which APIs that do not change stand beside those that do."""
+        if self.index.form == "flat":
+            return [(ROUTES, FLAT_NAME)]
+        return [scope_id(segment) for segment in touched.scopes]
 
     async def _rendered(self, touched: Touched) -> Changes:
         many = (

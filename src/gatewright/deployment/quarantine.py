@@ -17,6 +17,7 @@ from gatewright.deployment.ids import Clock
 from gatewright.deployment.isolation import Isolation
 from gatewright.deployment.placement import Placement
 from gatewright.deployment.serving import DataPlane, ResourceId, Rolled, ServingBoard
+from gatewright.envoy.resource import ROUTES, SCOPE
 from gatewright.model.api import Api
 from gatewright.observability.logging import get_logger
 from gatewright.store import Store, StoreUnavailable, last_good
@@ -24,6 +25,7 @@ from gatewright.store.errors import KeyFileError
 
 REFUSED_BY_ROUTER = "REFUSED_BY_ROUTER"
 _AGAIN_S = 1.0
+_MADE_OF_APIS = frozenset({ROUTES, SCOPE})
 _SEALED = "sealed"
 _log = get_logger(__name__)
 
@@ -61,10 +63,13 @@ class Quarantine:
                 self._placement.good[uuid] = self._opened(plain)
 
     async def add(self, uuid: str, problem: Rolled) -> None:
-        """Keep what serves over a restart, then say so."""
+        """Keep what serves over a restart, then say so.
+
+        Of an artifact that routers refuse and that has served nothing yet, it is kept that it was to blame.
+        """
         serving = self._placement.index.get(uuid)
-        if serving is not None:
-            model = self._sealed(serving)
+        if serving is not None or problem.code == REFUSED_BY_ROUTER:
+            model = self._sealed(serving) if serving is not None else {}
             with contextlib.suppress(StoreUnavailable):
                 await self._store.write(
                     lambda connection: last_good.keep(connection, self._store.gateway_id, uuid, model)
@@ -129,6 +134,8 @@ class Quarantine:
         if self._isolation is None:
             return
         concerned = self._placement.users_of(key)
+        if not concerned and key[0] in _MADE_OF_APIS:
+            return  # It is about to leave: the APIs stand in other resources now.
         culprits = await self._isolation.find(key, self._kept)
         if culprits is None:
             # What comes of it is a refusal that may have been seen before, and then nobody would tell of it again.

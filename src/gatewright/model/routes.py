@@ -53,6 +53,10 @@ class PolicyUse(msgspec.Struct, frozen=True):
     attached_to: Literal["api", "route"] = "api"
 
 
+Rank = tuple[int, tuple[tuple[int, int], ...], int, int, int]
+"""Sort key of a route; exact, so that a model which was stored compares with one that was just made."""
+
+
 class Route(msgspec.Struct, frozen=True):
     """One operation of one API on one virtual host.
 
@@ -69,7 +73,7 @@ class Route(msgspec.Struct, frozen=True):
     operation_path: str
     path: PathMatch
     headers: tuple[HeaderMatch, ...]
-    rank: tuple[Any, ...]
+    rank: Rank
     first_segment: str | None
     rewrite: Rewrite
     upstream: str

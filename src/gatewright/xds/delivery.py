@@ -303,8 +303,8 @@ class Delivery:
             return "accepted", None
         if refused is not None and refused.version in wanted:
             return "refused", refused.reason
-        if has is None and key[0] not in WILDCARD_TYPES:
-            # Of these types an Envoy asks only for what it uses.
+        if has is None and refused is None and key[0] not in WILDCARD_TYPES:
+            # Of these types an Envoy asks only for what it uses; what it has refused once, it uses.
             return "accepted", None
         return "pending", None
 
