@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import ssl
 import uuid
 from pathlib import Path
@@ -48,6 +49,19 @@ async def test_without_a_valid_token_the_upgrade_is_refused(lab: Lab) -> None:
         assert json.loads(response.body) == {
             "status": "error", "code": "UNAUTHORIZED", "message": "Invalid or expired credentials.",
         }  # fmt: skip
+
+
+async def test_a_refusal_is_an_answer_to_the_upgrade_and_no_error_of_the_server(
+    make_lab: LabMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with make_lab(connects_per_minute=1) as lab:
+        token = await lab.gateway()
+        with caplog.at_level(logging.INFO):
+            assert (await _refused(lab, {"api-key": "wrong"})).status_code == 401
+            assert (await _refused(lab, {"api-key": token})).status_code == 429
+            # The handler of a connection has ended before its task is gone.
+            await lab.hub.stop()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_a_request_that_is_no_upgrade_is_checked_in_the_same_order(lab: Lab) -> None:

@@ -35,13 +35,22 @@ class Heartbeat:
         self.silent: Callable[[], bool] = lambda: False
 
 
+class _RefusingProtocol(WebSocketsSansIOProtocol):
+    """uvicorn does not count an HTTP answer to the upgrade as the end of the handshake: it logs an error for each."""
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - uvicorn's type of it is private
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
+
+
 def heartbeat_protocol(interval: float, timeout: float, *, numbered: bool = True) -> type[asyncio.Protocol]:
     """The protocol class for uvicorn's `ws` setting; `interval` and `timeout` in seconds.
 
     PINGs carry a number unless `numbered` is False: API Manager's are empty.
     """
 
-    class HeartbeatProtocol(WebSocketsSansIOProtocol):
+    class HeartbeatProtocol(_RefusingProtocol):
         def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever uvicorn passes
             super().__init__(*args, **kwargs)
             self._heartbeat = Heartbeat()
