@@ -150,3 +150,51 @@ async def test_a_regenerated_key_at_all_replicas_of_a_gateway(make_site, client,
             return (await one.row("orders")).desired_state == "undeployed"
 
         await until(caught_up)
+
+
+def naming_a_secret(handle):
+    document = rest_api(handle)
+    document["spec"]["upstream"]["main"]["url"] = 'http://127.0.0.1:9999/{{ secret "backend-key" }}'
+    return deployed(document)
+
+
+async def status_of(client, handle):
+    return [(each.gateway, each.status) for each in await client.deployments(artifact=handle, wait=60)]
+
+
+@pytest.mark.conforms("CP-105")
+async def test_a_deprecated_secret_stays_where_it_is_and_comes_to_nobody_else(make_site, client, hub_settings):
+    first, second = await make_site("first"), await make_site("second")
+    here, there = await hub_settings("here"), await hub_settings("there")
+    await client.create_secret("backend-key", "canary-1")
+    async with first.linked(here) as plane:
+        await connected(plane)
+        await client.deploy(naming_a_secret("orders"), ["here"])
+        assert await status_of(client, "orders") == [("here", "DEPLOYED")]
+        await client.modify_secret("backend-key", status="DEPRECATED", value="canary-2")
+        report = await plane.reconcile()
+        assert (report.errors, first.secrets.value("backend-key")) == ((), "canary-1")
+        await client.deploy(naming_a_secret("orders"), ["here"])
+        assert await status_of(client, "orders") == [("here", "DEPLOYED")]
+    # The memory of hashes is gone: everything is asked for at once, and the value that is here stays.
+    async with first.linked(here) as plane:
+        await connected(plane)
+        assert plane.status().last_reconcile.errors == ()
+        await client.deploy(naming_a_secret("orders"), ["here"])
+        assert await status_of(client, "orders") == [("here", "DEPLOYED")]
+        assert first.secrets.value("backend-key") == "canary-1"
+        async with second.linked(there) as stranger:
+            await connected(stranger)
+            await client.deploy(naming_a_secret("orders"), ["there"])
+            assert await status_of(client, "orders") == [("here", "DEPLOYED"), ("there", "FAILED")]
+            assert second.secrets.known() == set()
+            await client.modify_secret("backend-key", status="ACTIVE")
+            for each in (plane, stranger):
+                assert (await each.reconcile()).errors == ()
+            assert [site.secrets.value("backend-key") for site in (first, second)] == ["canary-2", "canary-2"]
+            await until(lambda: _serving(client, "there"))
+
+
+async def _serving(client, gateway):
+    (row,) = [each for each in await client.deployments(artifact="orders") if each.gateway == gateway]
+    return row.status == "DEPLOYED"

@@ -1,11 +1,12 @@
 """A hub, a gateway and Envoy as real processes: what is done at either side arrives at the other, also later."""
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 import yaml
 from envoy_harness import Backend
-from gateway_processes import KEY_POLICY, Gateway, Hub, rest_api, until
+from gateway_processes import KEY_POLICY, PROGRAM, Gateway, Hub, rest_api, until
 
 from gatewright.wire.kinds import PROJECT_ANNOTATION
 
@@ -136,6 +137,45 @@ def test_what_happens_while_the_gateway_is_away(hub: Hub, edge: Gateway, backend
     for handle in ("stays", "leaves", "comes"):
         hub.ask(lambda client, handle=handle: client.delete_artifact(handle))
         assert answers(edge, f"/{handle}/items", 404)
+
+
+def command(hub: Hub, *arguments: str, given: str = "") -> str:
+    """A command of the program about the hub's secrets, with its standard input; what it printed."""
+    ran = subprocess.run(
+        [*PROGRAM, "hub", "secrets", *arguments, "--data-dir", str(hub.data_dir)],
+        input=given, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_secrets_of_the_hub_through_their_life(hub: Hub, edge: Gateway, backend: Backend) -> None:
+    def reaches(path: str) -> bool:
+        return bool(edge.get("/tenants/items").json["path"] == path)
+
+    command(hub, "create", "tenant", given="first-of-tenant\n")
+    upstream = f'http://127.0.0.1:{backend.port}/{{{{ secret "tenant" }}}}'
+    assert deploy(hub, "tenants", backend.port, upstream={"main": {"url": upstream}}) == "DEPLOYED"
+    assert reaches("/first-of-tenant/items")
+    assert "ACTIVE" in command(hub, "list")
+    command(hub, "deprecate", "tenant")
+    command(hub, "change", "tenant", given="second-of-tenant\n")
+    assert edge.admin.post("/sync").status_code == 200
+    edge.stop()
+    edge.start()
+    edge.wait_for_link()
+    until(lambda: edge.link.get("lastReconcile"), "the reconcile is over")
+    assert reaches("/first-of-tenant/items"), "what is deprecated stays where it is"
+    hub.stop()
+    hub.start()
+    assert "DEPRECATED" in command(hub, "list")
+    command(hub, "activate", "tenant")
+    edge.wait_for_link()
+    assert edge.admin.post("/sync").status_code == 200
+    until(lambda: reaches("/second-of-tenant/items"), "the new value is used")
+    hub.ask(lambda client: client.delete_artifact("tenants"))
+    command(hub, "delete", "tenant")
+    assert "tenant" not in command(hub, "list")
 
 
 def test_a_hub_that_dies_and_comes_back(hub: Hub, edge: Gateway, backend: Backend) -> None:

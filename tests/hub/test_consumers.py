@@ -207,6 +207,52 @@ async def test_secrets_are_told_only_to_gateways_that_run_what_refers_to_them(la
     assert (lab.hub.config.data_dir / "secrets.key").stat().st_mode & 0o777 == 0o600
 
 
+async def test_a_deprecated_secret_is_listed_and_told_to_nobody(make_lab: LabMaker, tmp_path: Path) -> None:
+    clock = TurnableClock()
+    async with make_lab(clock) as lab:
+        token = await lab.gateway()
+        await lab.client.create_secret("backend-key", "canary-value", name="Backend")
+        await lab.client.deploy(WITH_SECRET, ["edge"])
+        async with lab.rest(token) as rest:
+            (before,) = (await rest.get("/secrets")).json()["list"]
+            assert (await lab.client.modify_secret("backend-key", status="DEPRECATED")).status == "DEPRECATED"
+            (bulk,) = (await rest.get("/secrets?includeValues=true")).json()["list"]
+            changed = {**before, "status": "DEPRECATED", "updatedAt": bulk["updatedAt"]}
+            assert bulk == changed, "no value, and the same hash"
+            later = await rest.get("/secrets", params={"updatedAfter": before["updatedAt"]})
+            assert later.json()["list"] == [changed]
+            refused = await rest.get("/secrets/backend-key/value")
+            assert (refused.status_code, refused.json()["description"]) == (500, "Failed to decrypt secret")
+        assert await refusal(lab.client.modify_secret("backend-key", status="GONE")) == "VALIDATION_FAILED"
+        assert await refusal(lab.client.modify_secret("backend-key", value="")) == "VALIDATION_FAILED"
+        assert await refusal(lab.client.modify_secret("backend-key", type="")) == "VALIDATION_FAILED"
+        assert await refusal(lab.client.modify_secret("unknown", status="ACTIVE")) == "SECRET_NOT_FOUND"
+        assert await refusal(lab.client.delete_secret("backend-key")) == "SECRET_IN_USE"
+        assert (await lab.client.change_secret("backend-key", "canary-other", name="Backend")).status == "DEPRECATED"
+    async with make_lab(clock) as lab, lab.rest(token) as rest:
+        assert [(each.name, each.status) for each in await lab.client.secrets()] == [("Backend", "DEPRECATED")]
+        assert (await rest.get("/secrets/backend-key/value")).status_code == 500
+        await lab.client.modify_secret("backend-key", status="ACTIVE", value="canary-third")
+        assert (await rest.get("/secrets/backend-key/value")).json() == {"value": "canary-third"}
+
+
+async def test_a_secret_that_cannot_be_decrypted_costs_no_other(make_lab: LabMaker, tmp_path: Path) -> None:
+    async with make_lab() as lab:
+        token = await lab.gateway()
+        both = WITH_SECRET.replace("orders.internal", 'orders.internal/{{ secret \\"other\\" }}')
+        await lab.client.create_secret("backend-key", "canary-value")
+        await lab.client.create_secret("other", "canary-other")
+        await lab.client.deploy(both, ["edge"])
+    with sqlite3.connect(tmp_path / "hub" / "hub.db") as damaged:
+        damaged.execute("UPDATE secrets SET sealed = 'sealed:' WHERE handle = 'other'")
+    damaged.close()
+    async with make_lab() as lab, lab.rest(token) as rest:
+        listed = (await rest.get("/secrets?includeValues=true")).json()["list"]
+        values = [(row["handle"], row.get("value")) for row in listed]
+        assert values == [("backend-key", "canary-value"), ("other", None)]
+        assert (await rest.get("/secrets/other/value")).status_code == 500
+
+
 async def test_a_key_for_named_gateways_reaches_nobody_else(lab: Lab) -> None:
     here, there = await lab.gateway("here"), await lab.gateway("there")
     await lab.client.deploy(DOCUMENT, ["here", "there"])
@@ -264,6 +310,18 @@ async def test_a_database_of_the_first_schema_is_brought_up_to_date(make_lab: La
         await lab.client.create_secret("backend-key", "canary-value")
         assert (await rest.get("/secrets/backend-key/value")).json() == {"value": "canary-value"}
         assert [row["name"] for row in (await rest.get("/apis/api-keys")).json()] == ["some-key"]
+
+
+async def test_a_database_of_the_second_schema_is_brought_up_to_date(make_lab: LabMaker, tmp_path: Path) -> None:
+    async with make_lab() as lab:
+        await lab.client.create_secret("backend-key", "canary-value")
+    with sqlite3.connect(tmp_path / "hub" / "hub.db") as earlier:
+        earlier.execute("ALTER TABLE secrets DROP COLUMN status")
+        earlier.execute("PRAGMA user_version = 2")
+    earlier.close()
+    for _ in range(2):
+        async with make_lab() as lab:
+            assert [each.status for each in await lab.client.secrets()] == ["ACTIVE"]
 
 
 async def test_a_vault_binds_values_to_their_place(tmp_path: Path) -> None:

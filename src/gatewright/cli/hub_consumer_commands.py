@@ -202,8 +202,8 @@ def list_secrets(
 ) -> None:
     """List the secrets, never their values."""
     views = ask(hub, data_dir, token_file, ca_file, lambda client: client.secrets())
-    rows = [(view.id, view.name, view.type, ago(view.updated_at)) for view in views]
-    head = ("Secret", "Name", "Type", "Changed")
+    rows = [(view.id, view.name, view.type, view.status, ago(view.updated_at)) for view in views]
+    head = ("Secret", "Name", "Type", "Status", "Changed")
     output.show(plain(views), form, lambda: output.grid(head, rows, empty="no secrets"))
 
 

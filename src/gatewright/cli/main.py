@@ -203,12 +203,19 @@ def _api_manager() -> Group:
 
 
 def _hub_consumers() -> tuple[Group, ...]:
-    module = f"{_HERE}hub_consumer_commands"
+    module, secret = f"{_HERE}hub_consumer_commands", f"{_HERE}hub_secret_commands"
     things = {
         "plan": ("Make a plan and tell every gateway.", "Delete a plan.", "Subscription plans."),
         "subscription": ("Subscribe to an API.", "End a subscription everywhere.", "Subscriptions to APIs."),
         "application": ("Make an application with API keys.", "Delete an application.", "Applications."),
         "secret": ("Keep a secret for documents.", "Delete a secret.", "Secrets that documents refer to."),
+    }
+    further = {
+        "secret": (
+            Entry("change", f"{secret}:change", "Give a secret another value."),
+            Entry("deprecate", f"{secret}:deprecate", "Tell the value to no gateway any more."),
+            Entry("activate", f"{secret}:activate", "Tell the value again to gateways that need it."),
+        )
     }
     return tuple(
         Group(
@@ -216,6 +223,7 @@ def _hub_consumers() -> tuple[Group, ...]:
             (
                 Entry("create", f"{module}:create_{name}", create),
                 Entry("list", f"{module}:list_{name}s", f"List the {name}s."),
+                *further.get(name, ()),
                 Entry("delete", f"{module}:delete_{name}", delete),
             ),
             help=about,

@@ -78,6 +78,10 @@ class ConsumerCalls(Transport):
         """A new value for a secret."""
         return await self.send("PUT", f"/secrets/{segment(handle)}", SecretView, body={"value": value, "name": name})
 
+    async def modify_secret(self, handle: str, **members: object) -> SecretView:
+        """Change `value`, `name`, `type` or `status` (ACTIVE, DEPRECATED) of a secret."""
+        return await self.send("PATCH", f"/secrets/{segment(handle)}", SecretView, body=members)
+
     async def delete_secret(self, handle: str) -> None:
         """Delete a secret; 409 while a deployed document refers to it."""
         await self.request("DELETE", f"/secrets/{segment(handle)}")

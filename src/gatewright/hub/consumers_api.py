@@ -11,7 +11,7 @@ from gatewright.hub import applications, plans, platform_secrets, subscriptions
 from gatewright.hub.applications import ApplicationRequest
 from gatewright.hub.http import as_json, read_json
 from gatewright.hub.plans import PlanRequest
-from gatewright.hub.platform_secrets import SecretRequest
+from gatewright.hub.platform_secrets import SecretChange, SecretRequest
 from gatewright.hub.store import Store, Unit
 from gatewright.hub.subscriptions import SubscriptionChange, SubscriptionRequest
 from gatewright.hub.views import View
@@ -62,6 +62,7 @@ class ConsumersApi:
                 self._one(lambda connection, ref: platform_secrets.view(platform_secrets.find(connection, ref))),
             ),
             ("PUT", "/secrets/{ref}", self._changed(SecretRequest, platform_secrets.change)),
+            ("PATCH", "/secrets/{ref}", self._changed(SecretChange, platform_secrets.modify)),
             ("DELETE", "/secrets/{ref}", self._removed(platform_secrets.remove)),
         ]
 

@@ -13,11 +13,14 @@ def migrate(connection: Connection, found: int) -> None:
     """Bring a file of schema `found` (0: a new one) to SCHEMA_VERSION."""
     metadata.create_all(connection)
     if found == 1:
-        _target_keys(connection)
+        _add(connection, "api_keys", "targets TEXT NOT NULL DEFAULT ''")
         references.record_all(connection)
+    if found in {1, 2}:
+        _add(connection, "secrets", "status TEXT NOT NULL DEFAULT 'ACTIVE'")
     connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
 
 
-def _target_keys(connection: Connection) -> None:
-    if "targets" not in {column["name"] for column in inspect(connection).get_columns("api_keys")}:
-        connection.execute(text("ALTER TABLE api_keys ADD COLUMN targets TEXT NOT NULL DEFAULT ''"))
+def _add(connection: Connection, table: str, column: str) -> None:
+    """Add a column, given as its definition, unless the table was made with it just now."""
+    if column.partition(" ")[0] not in {each["name"] for each in inspect(connection).get_columns(table)}:
+        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column}"))

@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Kept in SQLite's user_version; a hub brings an earlier file up to it and refuses a later one."""
 
 metadata = MetaData()
@@ -173,6 +173,7 @@ platform_secrets = Table(
     Column("type", Text, nullable=False),
     Column("sealed", Text, nullable=False),
     Column("digest", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="ACTIVE"),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )

@@ -172,6 +172,7 @@ class SecretView(View, frozen=True, kw_only=True):
     uuid: str
     name: str
     type: str
+    status: str
     created_at: str
     updated_at: str
 

@@ -6,6 +6,8 @@ from gatewright.wire.codec import Sparse, Wire, decode
 from gatewright.wire.failures import Undecodable, WireFault
 
 ACTIVE: Final = "ACTIVE"
+DEPRECATED: Final = "DEPRECATED"
+"""Still listed, but its value is not told any more."""
 
 
 class SecretRow(Sparse, frozen=True, kw_only=True):
