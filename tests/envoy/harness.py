@@ -130,7 +130,7 @@ class Ads:
         self._pending[nonce] = kind
         self._outbox.put(message)
 
-    def push(self, resources: Iterable[Any], *, timeout: float = 30, unasked: Iterable[str] = ()) -> list[str]:
+    def push(self, resources: Iterable[Any], *, timeout: float = 60, unasked: Iterable[str] = ()) -> list[str]:
         """Make `resources` the complete state; returns Envoy's refusals.
 
         Clusters go first, scopes last; removals come after that and in reverse.
@@ -248,7 +248,7 @@ class Envoy:
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def push(self, resources: Iterable[Any], *, timeout: float = 30, unasked: Iterable[str] = ()) -> list[str]:
+    def push(self, resources: Iterable[Any], *, timeout: float = 60, unasked: Iterable[str] = ()) -> list[str]:
         return self.ads.push(resources, timeout=timeout, unasked=unasked)
 
     def wait_for_port(self, port: int) -> None:

@@ -180,6 +180,9 @@ async def test_guessing_takes_few_processors_and_locks_nobody_out_who_is_known(m
     assert isinstance(await authenticator.identify(basic()), Identity), "a known client does not wait"
     assert time.monotonic() - started < 1
     assert await authenticator.identify(basic(password="one more")) == Busy()
+    async with asyncio.timeout(10):
+        while running < identity.CONCURRENT_HASHES:  # noqa: ASYNC110 - threads have no event to wait for
+            await asyncio.sleep(0.01)
     release.set()
     outcomes = await asyncio.gather(*guesses)
     assert outcomes.count(WrongCredentials()) == identity.WAITING_HASHES
