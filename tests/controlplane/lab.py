@@ -10,6 +10,7 @@ from gatewright.artifacts.templates import Renderer
 from gatewright.artifacts.vhosts import VhostDefaults
 from gatewright.controlplane.plane import ControlPlane
 from gatewright.deployment import Deployments
+from gatewright.deployment.data_plane import Routers
 from gatewright.deployment.document_rules import document_rules
 from gatewright.deployment.kinds import RestApiRules
 from gatewright.deployment.rollout import Rollout
@@ -20,6 +21,7 @@ from gatewright.policies.registry import installed
 from gatewright.settings.tree import Settings
 from gatewright.store import open_store
 from gatewright.store.encryption import KeyRing
+from gatewright.xds.delivery import Delivery
 from gatewright.xds.snapshot import Snapshot
 
 PATIENCE = 10.0
@@ -56,8 +58,9 @@ def make_settings(host: str, token: str, *, ca_file: object = "", own: dict | No
 class Site:
     """What is behind a link in tests."""
 
-    def __init__(self, store, deployments: Deployments, snapshot: Snapshot, secrets: Secrets) -> None:
+    def __init__(self, store, deployments: Deployments, snapshot: Snapshot, secrets: Secrets, routers: Routers) -> None:
         self.store = store
+        self.routers = routers
         self.deployments = deployments
         self.snapshot = snapshot
         self.secrets = secrets
@@ -80,7 +83,7 @@ class Site:
 
 @asynccontextmanager
 async def running_site(path: Path, *, key_limit: int = 10) -> AsyncIterator[Site]:
-    """A gateway with its database at `path`, without routers."""
+    """A gateway with its database at `path`; routers are those that a test connects to `Site.routers`."""
     gateway = Gateway(listeners=(Listener("http", "127.0.0.1", 8080),))
     store = await open_store(path, keys=KeyRing([("k1", b"k" * 32)]))
     secrets = Secrets(store)
@@ -94,11 +97,12 @@ async def running_site(path: Path, *, key_limit: int = 10) -> AsyncIterator[Site
     kinds = [rules, *document_rules(catalogue=installed().catalogue, renderer=renderer)]
     board, snapshot = ServingBoard(), Snapshot()
     deployments = Deployments(store, kinds, board=board, pushes=True, key_limit=key_limit)
-    rollout = Rollout(store, kinds, snapshot, board, gateway=gateway)
+    routers = Routers(Delivery(snapshot))
+    rollout = Rollout(store, kinds, snapshot, board, gateway=gateway, data_plane=routers)
     await rollout.load()
     task = asyncio.create_task(rollout.run())
     try:
-        yield Site(store, deployments, snapshot, secrets)
+        yield Site(store, deployments, snapshot, secrets, routers)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

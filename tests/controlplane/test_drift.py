@@ -93,7 +93,7 @@ async def served(tmp_path):
     await rollout.load()
     router.connect()
     task = asyncio.create_task(rollout.run())
-    site = Site(store, deployments, snapshot, secrets)
+    site = Site(store, deployments, snapshot, secrets, router.routers)
     site.router, site.board = router, board
     yield site
     task.cancel()
@@ -406,7 +406,7 @@ async def test_defaults_that_are_others_by_now_raise_no_alarm(served, hostile_se
         await settled(served, "orders")
     _, rules = rules_of(served.secrets, main="new.example")
     deployments = Deployments(served.store, rules, board=served.board, pushes=True)
-    later = Site(served.store, deployments, served.snapshot, served.secrets)
+    later = Site(served.store, deployments, served.snapshot, served.secrets, served.routers)
     async with later.linked(hostile_settings()) as plane:
         await connected(plane)
         assert (await compared(plane))["same"]

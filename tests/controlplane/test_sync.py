@@ -1,5 +1,6 @@
 """Reconciling against lists that are right, wrong, missing or suddenly short."""
 
+import asyncio
 import io
 import json
 import tarfile
@@ -8,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from controlplane_lab import rest_api, until
 
+from gatewright.controlplane import acks
 from gatewright.deployment import Caller, KeyRequest
 from gatewright.deployment.results import Unknown
 from gatewright.store.rows import ArtifactRow
 from gatewright.wire.archives import write_batch
+from gatewright.xds.outcomes import Accepted, Node
 
 BASE = "/api/internal/v1"
+MANY, SLOW = 150, 60.0
 T0 = datetime(2026, 8, 1, 10, 0, tzinfo=UTC)
 
 
@@ -396,3 +400,48 @@ async def test_an_issuer_is_asked_for_and_others_keys_stay(site, hostile, hostil
         await reconciled(plane)
         assert all(request.path.endswith("?issuer=portal") for request in hostile.asked("/api-keys"))
         assert await names(site) == {"other"}
+
+
+@pytest.mark.parametrize("performed", [timedelta(0), timedelta(seconds=45), timedelta(days=30)])
+async def test_a_first_sync_that_a_router_is_slow_with_calls_nothing_failed(
+    site, hostile, hostile_settings, platform, monkeypatch, performed
+):
+    """Many at once; the router answers long after people were told, whenever the deployments were asked for."""
+    monkeypatch.setattr(acks, "LATE", 0.05)
+    at = datetime.now(UTC) - performed
+    for number in range(MANY):
+        platform.put(f"a{number}", f"d{number}", at=at)
+    site.routers.connected("slow", Node("slow"), "127.0.0.1")
+    async with site.linked(hostile_settings()) as plane:
+        peer = await hostile.peer()
+        await until(lambda: plane.status().last_reconcile, SLOW)
+        assert plane.status().last_reconcile.counts["deployments.deployed"] == MANY
+        names = [f"a{number}" for number in range(MANY)]
+        await until(lambda: all(site.deployments.status(name).state == "pending" for name in names), SLOW)
+        await asyncio.sleep(0.2)
+        assert plane._acks.owed == MANY
+        assert peer.frames.empty(), "nobody knows anything yet"
+        site.routers.outcomes("slow", [Accepted((each.type_url, each.name), each.version) for each in site.snapshot])
+        told = [(await peer.message())["payload"] for _ in range(MANY)]
+        assert {(each["status"], each["artifactId"]) for each in told} == {("success", name) for name in names}
+        assert plane._acks.owed == 0
+        assert peer.frames.empty()
+
+
+async def test_what_a_reconcile_deletes_is_not_acknowledged_any_more(site, hostile, hostile_settings, platform):
+    """The router has not answered when it goes; its removal must not pass for its deployment."""
+    platform.put("a", "d1")
+    site.routers.connected("slow", Node("slow"), "127.0.0.1")
+    async with site.linked(hostile_settings(deletion_minimum=5)) as plane:
+        peer = await hostile.peer()
+        await reconciled(plane)
+        await until(lambda: plane._acks.owed == 1)
+        platform.rows.clear()
+        platform.existing.clear()
+        report = await plane.reconcile()
+        assert report.counts["deployments.deleted"] == 1
+        assert plane._acks.owed == 0
+        site.routers.disconnected("slow")
+        await plane.reconcile()
+        await asyncio.sleep(0.05)
+        assert peer.frames.empty()

@@ -1,8 +1,9 @@
 """Truthful acknowledgements of deployments.
 
 `success` is said once every connected router has accepted that very version, or once it is stored when no router is
-connected; `failed` when it was refused, does not compile, or is not confirmed when our own deadline (below the control
-plane's 60 s) has come. A newer deployment of the same artifact ends the wait for an older one. What cannot be sent
+connected; `failed` when it was refused or does not compile. As long as neither is known nothing is said, however long
+that takes: a control plane takes `failed` for final, whatever comes later, and its own deadline (60 s) has a name of
+its own. A newer deployment of the same artifact, or its deletion, ends the wait for an older one. What cannot be sent
 because the connection is gone waits for the next one, and so does what was sent shortly before it went: nobody knows
 whether it arrived, and once more does no harm. Source: control-plane protocol reference 2.6, 6.7.
 """
@@ -35,13 +36,12 @@ from gatewright.wire.events import DeploymentEvent
 from gatewright.wire.kinds import NAMES
 from gatewright.wire.times import ZERO_TIME
 
-DEADLINE: Final = 50.0
-"""Seconds from the deployment's own time until something true must have been said."""
+LATE: Final = 50.0
+"""Seconds of waiting for the data plane after which people are told that an acknowledgement is still owed."""
 
 IN_DOUBT: Final = 60.0
 """Seconds before the loss of a connection. A dead one is noticed by either side within about 40."""
 
-_LEAST_WAIT: Final = 5.0
 _REMEMBERED: Final = 20_000
 _UNSENT: Final = 10_000
 _Key = tuple[str, str, int]
@@ -139,20 +139,26 @@ class Acknowledger:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     async def _when_served(self, owed: _Owed, change: Change) -> None:
-        serving = await self._deployments.served(change, self._patience(owed))
-        if serving.state in {"served", "stored"}:
-            self._acknowledge(owed, "", serving.state)
-        elif serving.state == "refused":
+        serving = await self._deployments.served(change, LATE)
+        if serving.state == "timeout":
+            self._note_late(owed, serving.reason or "no answer")
+        while serving.state == "timeout":
+            # Bounded by the number of artifacts: each has one wait, which what comes after it ends.
+            serving = await self._deployments.served(change, LATE)
+        if serving.state == "refused":
             self._acknowledge(owed, PROCESSING_ERROR, serving.reason or "refused by a router")
         else:
-            self._acknowledge(owed, PROCESSING_ERROR, f"not confirmed in time: {serving.reason or 'no answer'}")
+            self._acknowledge(owed, "", serving.state)
 
-    def _patience(self, owed: _Owed) -> float:
-        """The control plane counts from `performedAt`; what is gone of it counts, unless the clocks disagree."""
-        waited = asyncio.get_running_loop().time() - owed.received
-        performed = owed.event.performed_at
-        age = self._clock().timestamp() - performed.unix_ns / 1e9 if performed is not None else 0.0
-        return max(_LEAST_WAIT, DEADLINE - max(waited, age if 0 < age < DEADLINE else 0.0))
+    def _note_late(self, owed: _Owed, why: str) -> None:
+        seconds = asyncio.get_running_loop().time() - owed.received
+        _log.warning(
+            "a deployment is not confirmed yet; it is acknowledged when it is",
+            artifact=owed.event.artifact_id,
+            detail=why,
+            duration_ms=round(seconds * 1000, 1),
+            correlation_id=owed.correlation_id,
+        )
 
     def _acknowledge(self, owed: _Owed, error_code: str, detail: str) -> None:
         event = owed.event

@@ -7,7 +7,7 @@ answered, and which artifacts they refuse; and each reads what the others say be
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -19,10 +19,13 @@ from gatewright.store import Store, StoreUnavailable
 from gatewright.store.rows import API_KEY
 
 SETTLE_S: Final = 50.0
-"""Longest wait for the own routers; then a change counts as answered, and who asks gets no better answer elsewhere."""
+"""Longest wait for the own routers; then the change does not hold up the report, and its artifact is named as late."""
 
 _LOOK_S: Final = 2.0
 _MOST_REFUSED: Final = 1_000
+_MOST_LATE: Final = 1_000
+"""Artifacts that a report names as late; when there are more it says nothing new until there are fewer."""
+
 _LONGEST_REASON: Final = 500
 _log = get_logger(__name__)
 
@@ -31,11 +34,13 @@ class Report(msgspec.Struct, frozen=True):
     """Of one controller. `seq`: all changes up to here are in its snapshot, and all its routers have answered.
 
     `routers`: those that are connected and have an Envoy. `refused`: artifacts in quarantine there, with the reason.
+    `late`: artifacts of which its routers have not answered all the same.
     """
 
     seq: int = 0
     routers: tuple[str, ...] = ()
     refused: dict[str, str] = {}
+    late: tuple[str, ...] = ()
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -62,6 +67,7 @@ class Peers:
         self._others: list[Peer] = []
         self._open: dict[int, asyncio.Task[None]] = {}
         self._suspects: set[str] = set()
+        self._late: set[str] = set()
         self._floor = 0
         self._said: Report | None = None
         self._news = store.subscribe()
@@ -132,7 +138,7 @@ class Peers:
                     report = peer.report
                     if report is None:
                         continue
-                    if report.seq < change.seq:
+                    if report.seq < change.seq or change.artifact_id in report.late:
                         late = peer.name
                     elif lane == "artifact" and change.artifact_id in report.refused:
                         return Serving("refused", own.routers, _elsewhere(peer, report.refused[change.artifact_id]))
@@ -154,7 +160,7 @@ class Peers:
             return own
         uuid = own.artifact_id
         routers = [
-            RouterServing(router, "refused" if uuid in report.refused else "accepted", report.refused.get(uuid))
+            RouterServing(router, _word(uuid, report), report.refused.get(uuid))
             for _, report in reports
             for router in report.routers
         ]
@@ -162,6 +168,8 @@ class Peers:
         refusing = next(((peer, report) for peer, report in reports if uuid in report.refused), None)
         if refusing is not None and state != "quarantined":
             state, reason = "quarantined", _elsewhere(refusing[0], refusing[1].refused[uuid])
+        elif state in {"stored", "served"} and any(uuid in report.late for _, report in reports):
+            state = "pending"
         elif state == "stored" and own.code is None and routers:
             state = "served" if all(report.seq >= self._floor for _, report in reports) else "pending"
         return msgspec.structs.replace(own, state=state, reason=reason, routers=(*own.routers, *routers))
@@ -178,10 +186,12 @@ class Peers:
             waiter.set()
 
     async def _say(self) -> None:
+        seq = min(self._floor, min(self._open, default=self._floor + 1) - 1)
+        late = self._still_late()
+        if len(late) > _MOST_LATE:
+            seq = min(seq, self._said.seq if self._said is not None else 0)
         report = Report(
-            seq=min(self._floor, min(self._open, default=self._floor + 1) - 1),
-            routers=tuple(self._routers()),
-            refused=self._refused(),
+            seq=seq, routers=tuple(self._routers()), refused=self._refused(), late=tuple(sorted(late)[:_MOST_LATE])
         )
         if report != self._said and (self._others or self._said is None):
             await self._store.report(report)
@@ -197,10 +207,19 @@ class Peers:
                 self._suspects.discard(uuid)
         return refused
 
+    def _still_late(self) -> set[str]:
+        """Those of which the own routers have not answered up to now; whether they refuse the others is looked at."""
+        answered = {uuid for uuid in self._late if self._board.answered(uuid)}
+        self._late -= answered
+        self._suspects |= answered
+        return self._late
+
     async def _settle(self, change: Change) -> None:
         serving = await self._board.served_here(change, SETTLE_S)
         if serving.state == "refused":
             self._suspects.add(change.artifact_id)
+        elif serving.state == "timeout":
+            self._late.add(change.artifact_id)
 
     def _settled(self, seq: int) -> None:
         self._open.pop(seq, None)
@@ -219,6 +238,12 @@ def _report(plain: object) -> Report | None:
         return None if plain is None else msgspec.convert(plain, Report)
     except msgspec.ValidationError:
         return None
+
+
+def _word(uuid: str, report: Report) -> Literal["accepted", "refused", "pending"]:
+    if uuid in report.refused:
+        return "refused"
+    return "pending" if uuid in report.late else "accepted"
 
 
 def _elsewhere(peer: Peer, reason: str) -> str:

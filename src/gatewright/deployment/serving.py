@@ -252,6 +252,14 @@ class ServingBoard:
             routers=settled.routers,
         )
 
+    def answered(self, artifact_id: str) -> bool:
+        """Whether the routers here have said what they make of an artifact, and of what carried it before."""
+        entry = self._entries.get(artifact_id)
+        if entry is None or self._data_plane is None:
+            return True
+        settled = self._data_plane.now(self._versions((*entry.resources, *entry.left)))
+        return not settled.pending and not self._in_question(artifact_id, entry)
+
     def artifacts(self) -> list[str]:
         """The artifacts that are there."""
         return [artifact_id for artifact_id, entry in self._entries.items() if entry.state != "deleted"]

@@ -134,6 +134,7 @@ class _Run:
             if is_last or not in_use:
                 self.errors.append(f"{row.kind} {row.handle} was not deleted: {result.message}")
             return not in_use
+        self._tools.acks.deleted(control_plane_id(row))
         self.counts["deleted"] += 1
         return True
 
