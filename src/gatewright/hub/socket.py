@@ -3,7 +3,6 @@
 Reference: control-plane protocol, section 6.3. The order of checks is part of the wire.
 """
 
-import asyncio
 import uuid
 from typing import Any
 
@@ -13,6 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gatewright.hub import deployments, gateways
 from gatewright.hub.connections import GatewayConnection
+from gatewright.hub.conversation import converse
 from gatewright.hub.deployments import AckOutcome
 from gatewright.hub.liveness import EXTENSION, Heartbeat
 from gatewright.hub.rate_limit import SlidingWindow
@@ -99,7 +99,12 @@ class GatewaySocket:
             # Before the first event: a gateway takes anything else in first place for a failed attempt.
             await websocket.send_text(encode_connection_ack(connection.gateway_id, connection.connection_id, at))
             _log.info("gateway connected", gateway=connection.gateway_id, connection=connection.connection_id)
-            await self._converse(websocket, connection)
+            await converse(
+                websocket,
+                connection,
+                following=connection.follow(self._services.store, self._services.config.send_timeout),
+                take=lambda text: self._take(text, connection),
+            )
         except WebSocketDisconnect:
             pass
         except SQLAlchemyError as error:
@@ -107,32 +112,6 @@ class GatewaySocket:
         finally:
             services.connections.remove(connection)
             _log.info("gateway disconnected", gateway=connection.gateway_id, connection=connection.connection_id)
-
-    async def _converse(self, websocket: WebSocket, connection: GatewayConnection) -> None:
-        """Read and write side by side; when one ends the other does."""
-        timeout = self._services.config.send_timeout
-        writing = asyncio.create_task(connection.follow(self._services.store, timeout))
-        reading = asyncio.create_task(self._read(websocket, connection))
-        try:
-            await asyncio.wait({writing, reading}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (writing, reading):
-                task.cancel()
-            ended = await asyncio.gather(writing, reading, return_exceptions=True)
-        failure = ended[0]
-        if failure is not None and not isinstance(failure, asyncio.CancelledError | WebSocketDisconnect):
-            # Closed so that the gateway comes back and is sent again what it may have missed.
-            _log.warning("cannot send to a gateway", gateway=connection.gateway_id, error=repr(failure))
-            await connection.close(REASON_SERVER_NORMAL)
-
-    async def _read(self, websocket: WebSocket, connection: GatewayConnection) -> None:
-        while True:
-            message = await websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            text = message.get("text")
-            if text is not None:
-                await self._take(text, connection)
 
     async def _take(self, text: str, connection: GatewayConnection) -> None:
         """One message of a gateway. Whatever it holds, the connection stays."""

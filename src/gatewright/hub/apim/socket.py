@@ -1,6 +1,5 @@
 """Where gateways connect: always upgraded, then acknowledged or closed with 4401; events out, acknowledgements in."""
 
-import asyncio
 import uuid
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from gatewright.hub.apim import outcomes
 from gatewright.hub.apim.services import Services
 from gatewright.hub.connections import GatewayConnection
+from gatewright.hub.conversation import converse
 from gatewright.hub.gateways import Caller
 from gatewright.hub.liveness import EXTENSION, Heartbeat
 from gatewright.observability.logging import get_logger
@@ -18,7 +18,7 @@ from gatewright.wire.acks import CONNECTION_ACK, DEPLOYMENT_ACK, decode_deployme
 from gatewright.wire.codec import encode
 from gatewright.wire.envelope import decode_envelope
 from gatewright.wire.failures import Undecodable
-from gatewright.wire.paths import CLOSE_NORMAL, CLOSE_UNAUTHENTICATED, REASON_SERVER_NORMAL, TOKEN_HEADER
+from gatewright.wire.paths import CLOSE_NORMAL, CLOSE_UNAUTHENTICATED, TOKEN_HEADER
 from gatewright.wire.times import Timestamp
 
 NO_KEY: Final = "API key is required. Provide 'api-key' header."
@@ -79,7 +79,12 @@ class PlatformSocket:
                 return
             await websocket.send_text(self._first_message(connection, mode))
             _log.info("gateway connected", gateway=connection.gateway_id, connection=connection.connection_id)
-            await self._converse(websocket, connection)
+            await converse(
+                websocket,
+                connection,
+                following=connection.follow(self._services.store, self._services.config.send_timeout),
+                take=lambda text: self._take(text, connection),
+            )
         finally:
             connections.remove(connection)
             _log.info("gateway disconnected", gateway=connection.gateway_id, connection=connection.connection_id)
@@ -110,33 +115,6 @@ class PlatformSocket:
             "timestamp": Timestamp(self._services.clock()).text(),
         }
         return encode(message).decode()
-
-    async def _converse(self, websocket: WebSocket, connection: GatewayConnection) -> None:
-        """Read and write side by side; when one ends the other does."""
-        writing = asyncio.create_task(
-            connection.follow(self._services.store, self._services.config.send_timeout), name="hub-events"
-        )
-        reading = asyncio.create_task(self._read(websocket, connection), name="hub-acknowledgements")
-        try:
-            await asyncio.wait({writing, reading}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (writing, reading):
-                task.cancel()
-            ended = await asyncio.gather(writing, reading, return_exceptions=True)
-        failure = ended[0]
-        if failure is not None and not isinstance(failure, asyncio.CancelledError | WebSocketDisconnect):
-            # Closed so that the gateway comes back and is sent again what it may have missed.
-            _log.warning("cannot send to a gateway", gateway=connection.gateway_id, error=repr(failure))
-            await connection.close(REASON_SERVER_NORMAL)
-
-    async def _read(self, websocket: WebSocket, connection: GatewayConnection) -> None:
-        while True:
-            message = await websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            text = message.get("text")
-            if text is not None:
-                await self._take(text, connection)
 
     async def _take(self, text: str, connection: GatewayConnection) -> None:
         """One message of a gateway. Whatever it holds, the connection stays."""
