@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests of deploy/ run besides Python, as far as this machine allows: helm (with Go) into a cache
-# folder of the user; buildah, podman and runc (as root on a Debian-like system). And the programs of a PostgreSQL
-# server, for the tests of the store. What cannot be had is said, and the tests that need it are skipped.
+# folder of the user; buildah, podman and runc (as root on a Debian-like system); a Docker engine with its clients into
+# the cache folder (as root on Debian). And the programs of a PostgreSQL server, for the tests of the store. What cannot be had is said, and the tests that need it are skipped.
 set -uo pipefail
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/gatewright/bin"
 
@@ -32,6 +32,34 @@ if ! { command -v buildah && command -v podman && command -v runc && command -v 
             buildah podman runc debootstrap; } >/dev/null || echo "podman could not be installed" >&2
     else
         echo "buildah, podman, runc or debootstrap is missing: tests of the images are skipped" >&2
+    fi
+fi
+
+# Unpacked, not installed: no service starts, and nothing takes the place of a Docker that is there. From Debian 13,
+# whose programs run on 12 too; 12 itself has neither buildx nor the compose of today.
+docker="$cache/../docker"
+unpack_docker() {
+    local mirror work
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Origin: Debian' | grep -v security | head -1)
+    work=$(mktemp -d)
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/root"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" > "$work/sources.list"
+    local own=(-qq -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$work/lists"
+        -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root)
+    (cd "$work" && apt-get "${own[@]}" update \
+        && apt-get "${own[@]}" download docker.io docker-cli docker-buildx docker-compose containerd tini \
+        && for package in ./*.deb; do dpkg --extract "$package" root; done \
+        && rm -rf "$docker" && mv root "$docker")
+    local done=$?
+    rm -rf "$work"
+    return $done
+}
+if [ ! -x "$docker/usr/sbin/dockerd" ]; then
+    if [ "$(id -u)" = 0 ] && grep -qs '^ID=debian' /etc/os-release; then
+        echo "Unpacking a Docker engine into $docker"
+        unpack_docker >/dev/null || echo "a Docker engine could not be had" >&2
+    else
+        echo "this is no Debian, or not as root: tests with a Docker engine are skipped" >&2
     fi
 fi
 

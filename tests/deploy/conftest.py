@@ -18,9 +18,10 @@ def _importable(name: str, path: Path) -> None:
 
 
 _importable("deploy_tools", Path(__file__).parent / "tools.py")
-for _name in ("chart", "network", "images", "pods", "compose"):
+for _name in ("chart", "network", "images", "databases", "engine", "pods", "compose"):
     _importable(f"deploy_{_name}", Path(__file__).parent / f"{_name}.py")
 
+_importable("documentation_pages", Path(__file__).parents[1] / "docs" / "pages.py")
 _importable("envoy_certificates", Path(__file__).parents[1] / "envoy" / "certificates.py")
 
 import deploy_images as images  # noqa: E402 - needs the lines above

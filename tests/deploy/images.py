@@ -38,8 +38,7 @@ def build() -> dict[str, str]:
     if os.environ.get("GATEWRIGHT_TEST_IMAGES") == "kept" and all(map(_exists, kept.values())):
         return kept
     with _alone(), tempfile.TemporaryDirectory() as folder:
-        if not _exists(BASE.removeprefix("localhost/")):
-            _make_base()
+        _make_base()
         # The authorities of this machine: packages may come through a proxy that has one of its own.
         pip = Path(folder) / "pip.conf"
         pip.write_text(f"[global]\ncert = {AUTHORITIES}\n")
@@ -56,7 +55,16 @@ def _build(target: str, pip: Path) -> str:
     return name
 
 
+def base() -> str:
+    """The name of an image that is like the official ones of Python on Debian."""
+    with _alone():
+        _make_base()
+    return BASE
+
+
 def _make_base() -> None:
+    if _exists(BASE.removeprefix("localhost/")):
+        return
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "root"
         _run(

@@ -9,6 +9,8 @@ import os
 import socket
 import subprocess
 import threading
+import urllib.parse
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,15 +91,47 @@ class Network:
     @contextlib.contextmanager
     def forwarding(self, port: int, target: tuple[str, int]) -> Iterator[None]:
         """Connections to `port` of the bridge reach `target`, an address outside this network."""
+        with self._answering(port, lambda _: socket.create_connection(target)):
+            yield
+
+    @contextlib.contextmanager
+    def tunnel(self, port: int) -> Iterator[str]:
+        """An HTTP proxy on the bridge, for CONNECT alone, to wherever this machine reaches; its URL."""
+        beyond = urllib.parse.urlsplit(urllib.request.getproxies().get("https", ""))
+
+        def dial(inner: socket.socket) -> socket.socket:
+            if beyond.hostname:
+                return socket.create_connection((beyond.hostname, beyond.port or 80))
+            head = b""
+            while b"\r\n\r\n" not in head and (data := inner.recv(1)):
+                head += data
+            host, _, number = head.split()[1].decode().rpartition(":")
+            outer = socket.create_connection((host, int(number)))
+            inner.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            return outer
+
+        with self._answering(port, dial):
+            yield f"http://{GATEWAY}:{port}"
+
+    @contextlib.contextmanager
+    def _answering(self, port: int, dial: Callable[[socket.socket], socket.socket]) -> Iterator[None]:
+        """Who connects to `port` of the bridge is joined with what `dial` connects to."""
         listening = self.inside(lambda: socket.create_server((GATEWAY, port)))
+
+        def join(inner: socket.socket) -> None:
+            try:
+                outer = dial(inner)
+            except (OSError, ValueError, IndexError):
+                inner.close()
+                return
+            threading.Thread(target=_copy, args=(outer, inner), daemon=True).start()
+            _copy(inner, outer)
 
         def accept() -> None:
             with contextlib.suppress(OSError):
                 while True:
                     inner, _ = listening.accept()
-                    outer = socket.create_connection(target)
-                    for pair in ((inner, outer), (outer, inner)):
-                        threading.Thread(target=_copy, args=pair, daemon=True).start()
+                    threading.Thread(target=join, args=(inner,), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
         try:

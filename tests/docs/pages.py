@@ -6,6 +6,7 @@ What a fenced block means is its language and the word behind it, which readers 
     ```sh fails            run it; it must end with another exit status
     ```sh background       start it in a terminal of its own; goes on until the page ends
     ```sh elsewhere        needs what is not here (a cluster, a package manager): not run
+    ```sh docker           needs a Docker engine: run by the tests that have one (`engine`)
     ```toml gateway.toml   a file of that name
     ```text                what the block before prints, among other lines; `…` stands for anything
 
@@ -59,13 +60,17 @@ def blocks(page: str) -> Iterator[Block]:
 class Reader:
     """Somebody with a terminal in `folder`.
 
-    `ports`: port of the page → port to use; `replaced`: the same for other words.
+    `ports`: port of the page → port to use; `replaced`: the same for other words. `engine`: there is a Docker engine.
+    `within`: a command that runs the terminal somewhere else.
     """
 
     folder: Path
     ports: Mapping[int, int]
     environ: Mapping[str, str] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)
+    engine: bool = False
+    within: Sequence[str] = ()
+    patience_s: float = 3 * PATIENCE_S
     printed: str = ""
 
     def __post_init__(self) -> None:
@@ -90,10 +95,10 @@ class Reader:
         for block in blocks(page):
             if block.language != "sh":
                 if block.word:
-                    file = self.folder / block.word
+                    file = Path((self.folder / ".folder").read_text().strip()) / block.word  # where the terminal stands
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_text(self._adapted(block.content))
-            elif block.word != "elsewhere":
+            elif block.word != "elsewhere" and (block.word != "docker" or self.engine):
                 self._type(block)
 
     def _type(self, block: Block) -> None:
@@ -113,7 +118,7 @@ class Reader:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=3 * PATIENCE_S,
+            timeout=self.patience_s,
         )
         self.printed += done.stdout
         fails = block.word == "fails"
@@ -131,7 +136,7 @@ class Reader:
         """The terminal remembers what was exported and where it stands."""
         before = f'set -e; cd "$(cat {self.folder}/.folder)"; . {self.folder}/.environment; set -o pipefail\n'
         after = f"\nexport -p > {self.folder}/.environment; pwd > {self.folder}/.folder\n"
-        return ["/bin/bash", "-c", before + script + after]
+        return [*self.within, "/bin/bash", "-c", before + script + after]
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}

@@ -1,5 +1,6 @@
 """The pages about installing: values render, commands are those that exist, names are those of the chart."""
 
+import itertools
 import re
 import shlex
 import shutil
@@ -30,9 +31,8 @@ def commands(page: str, program: str) -> Iterator[list[str]]:
     for language, _, content in _FENCE.findall(page):
         if language == "sh":
             for line in content.replace("\\\n", " ").splitlines():
-                words = re.split(r" [|<>] ", line)[0]
-                if words.startswith(f"{program} "):
-                    yield shlex.split(words)
+                if line.startswith(f"{program} "):
+                    yield list(itertools.takewhile(lambda word: word not in {"|", "<", ">"}, shlex.split(line)))
 
 
 @pytest.fixture(scope="module")
