@@ -1,6 +1,7 @@
 """From stored changes to the snapshot, with routers that accept and refuse."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -504,11 +505,10 @@ async def test_a_bulk_load_leaves_the_event_loop_to_others(deployments, plane, r
 
     async def watch():
         nonlocal longest
-        loop = asyncio.get_running_loop()
         while not stop.is_set():
-            before = loop.time()
+            before = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, loop.time() - before)
+            longest = max(longest, time.thread_time() - before)
 
     watching = asyncio.create_task(watch())
     async with plane.running():
@@ -516,7 +516,7 @@ async def test_a_bulk_load_leaves_the_event_loop_to_others(deployments, plane, r
         await watching
         assert len(plane.scopes()) == 401
         assert plane.snapshot._updates == 1
-    assert longest < 0.25  # 50 ms on a quiet machine; tests share theirs
+    assert longest < 0.25  # of work in one go; about 50 ms when the interpreter is not shared with other tests
 
 
 @pytest.mark.conforms("OP-063")
