@@ -96,8 +96,15 @@ class Peer:
         self.closing = True
         self.frame(CLOSE, struct.pack(">H", code) + reason.encode())
 
+    async def stay(self) -> None:
+        """Ping until cancelled: a gateway counts a silent connection as dead."""
+        while not self.closing:
+            self.frame(PING)
+            await asyncio.sleep(5)
+
     def abort(self) -> None:
         """Cut the connection."""
+        self.closing = True
         self.writer.transport.abort()
 
 

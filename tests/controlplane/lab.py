@@ -12,6 +12,7 @@ from gatewright.controlplane.plane import ControlPlane
 from gatewright.deployment import Deployments
 from gatewright.deployment.data_plane import Routers
 from gatewright.deployment.document_rules import document_rules
+from gatewright.deployment.ids import Clock, utc_now
 from gatewright.deployment.kinds import RestApiRules
 from gatewright.deployment.rollout import Rollout
 from gatewright.deployment.secrets import Secrets
@@ -82,7 +83,7 @@ class Site:
 
 
 @asynccontextmanager
-async def running_site(path: Path, *, key_limit: int = 10) -> AsyncIterator[Site]:
+async def running_site(path: Path, *, key_limit: int = 10, clock: Clock = utc_now) -> AsyncIterator[Site]:
     """A gateway with its database at `path`; routers are those that a test connects to `Site.routers`."""
     gateway = Gateway(listeners=(Listener("http", "127.0.0.1", 8080),))
     store = await open_store(path, keys=KeyRing([("k1", b"k" * 32)]))
@@ -96,7 +97,7 @@ async def running_site(path: Path, *, key_limit: int = 10) -> AsyncIterator[Site
     )
     kinds = [rules, *document_rules(catalogue=installed().catalogue, renderer=renderer)]
     board, snapshot = ServingBoard(), Snapshot()
-    deployments = Deployments(store, kinds, board=board, pushes=True, key_limit=key_limit)
+    deployments = Deployments(store, kinds, board=board, pushes=True, key_limit=key_limit, clock=clock)
     routers = Routers(Delivery(snapshot))
     rollout = Rollout(store, kinds, snapshot, board, gateway=gateway, data_plane=routers)
     await rollout.load()

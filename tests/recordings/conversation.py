@@ -6,6 +6,7 @@ Bodies are kept as what they mean (`json`, `zip`, `tar`, `import`, `form`, `text
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import re
 import tarfile
@@ -17,14 +18,26 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import yaml
+from recorded_credentials import Credentials
+
+from gatewright.controlplane.echoes import deployment_id
 
 Body = dict[str, Any]
 """At most one member: the kind of the body, and what it holds. Empty: no body."""
 
 UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+DERIVED = re.compile(r".{14}3")
+"""An id that is made of other ids (version 3)."""
+
 TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 HASH = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-MASKED = re.compile(r"(\*{4})[0-9a-f]{4}\b")
+MILLISECONDS = re.compile(r"(?<!\w)1[0-9]{12}(?!\w)")
+"""Times as API Manager's Publisher writes them."""
+
+MASKED = re.compile(r"(\*{4})[\w-]{4}(?![\w-])")
+POLICY = re.compile(rf"policyId\W+({UUID.pattern})")
+"""Ids of policies are made of name and version: they are the same everywhere, and compared as they are."""
+
 FIRST_TIME = datetime(2026, 8, 1, 10, 0, 0, tzinfo=UTC)
 
 
@@ -52,7 +65,9 @@ def shown(content: bytes, content_type: str) -> Body:
 def made(body: Body) -> tuple[bytes, str]:
     """The bytes of an answer's body, and their type."""
     if "json" in body:
-        return json.dumps(body["json"]).encode(), "application/json"
+        # As both control planes write it: a definition goes back to API Manager as it came.
+        text = json.dumps(body["json"], ensure_ascii=False, separators=(",", ":"))
+        return text.encode(), "application/json"
     if "zip" in body:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -91,7 +106,8 @@ def _shown_form(content: bytes, content_type: str) -> Body:
         payload = part.get_payload(decode=True)
         if payload.startswith(b"PK"):
             files = _unzipped(payload)
-            parts[name] = {file: json.loads(t) if file.endswith(".json") else t for file, t in files.items()}
+            texts = {file: json.loads(t) if file.endswith(".json") else t for file, t in files.items()}
+            parts[name] = {"filename": part.get_filename(), "zip": texts}
         else:
             parts[name] = _text(payload)
     return {"parts": parts}
@@ -111,7 +127,10 @@ class Tidied:
 
     def __init__(self, text: str) -> None:
         """`text`: everything that is going to be tidied, in its order."""
-        self._ids = {found: f"00000000-0000-4000-8000-{number:012}" for number, found in enumerate(_in(UUID, text), 1)}
+        of_policies = set(POLICY.findall(text))
+        found_ids = [found for found in _in(UUID, text) if found not in of_policies]
+        self._ids = {found: f"00000000-0000-4000-8000-{number:012}" for number, found in enumerate(found_ids, 1)}
+        self._ids |= _made_of_others(self._ids)
         ordered = sorted(_in(TIME, text), key=_moment)
         self._times: dict[str, str] = {}
         last, second = None, -1
@@ -121,6 +140,10 @@ class Tidied:
                 second += last != moment
                 last = moment
                 self._times[found] = _like(found, FIRST_TIME + timedelta(seconds=second))
+        self._milliseconds = {
+            found: str(int(FIRST_TIME.timestamp() * 1000) + 1000 * number)
+            for number, found in enumerate(sorted(_in(MILLISECONDS, text)))
+        }
         self._hashes = {
             found: hashlib.sha256(f"recorded {number}".encode()).hexdigest()
             for number, found in enumerate(_in(HASH, text), 1)
@@ -134,9 +157,23 @@ class Tidied:
             return [self(each) for each in value]
         if not isinstance(value, str):
             return value
-        for pattern, table in ((UUID, self._ids), (TIME, self._times), (HASH, self._hashes)):
+        replaced = (UUID, self._ids), (TIME, self._times), (MILLISECONDS, self._milliseconds), (HASH, self._hashes)
+        for pattern, table in replaced:
             value = pattern.sub(lambda match, table=table: table.get(match[0], match[0]), value)
         return MASKED.sub(r"\1feed", value)
+
+
+def _made_of_others(ids: dict[str, str]) -> dict[str, str]:
+    """API Manager makes the id of a deployment of three other ids; a gateway knows its own imports by that."""
+    derived = {found for found in ids if DERIVED.match(found)}
+    if not derived:
+        return {}
+    triples = itertools.permutations([found for found in ids if found not in derived], 3)
+    return {
+        made: deployment_id(*(ids[each] for each in triple))
+        for triple in triples
+        if (made := deployment_id(*triple)) in derived
+    }
 
 
 def _in(pattern: re.Pattern[str], text: str) -> list[str]:
@@ -173,15 +210,18 @@ def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 _Dumper.add_representer(str, _text_node)
 
 
-def time_of(steps: list[dict[str, Any]]) -> datetime:
-    """A moment just after everything in a recording: what is young in it must be young when it is replayed."""
-    return max(map(_moment, TIME.findall(json.dumps(steps)))) + timedelta(seconds=1)
+def time_after(steps: list[dict[str, Any]]) -> datetime:
+    """A moment just after everything in these steps, and before anything in those that follow."""
+    return max(map(_moment, TIME.findall(json.dumps(steps))), default=FIRST_TIME) + timedelta(milliseconds=500)
 
 
-def write(path: Path, steps: list[dict[str, Any]]) -> None:
-    """Keep a recording, tidied."""
+def write(path: Path, steps: list[dict[str, Any]], credentials: Credentials) -> None:
+    """Keep a recording, tidied and without credentials."""
+    steps = credentials.hidden(steps)
     tidied = Tidied(json.dumps(steps, ensure_ascii=False))(steps)
     text = yaml.dump(tidied, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118)
+    credentials.refuse_leaks(text)
+    path.parent.mkdir(exist_ok=True)
     path.write_text(f"# Recorded by tests/recordings/record.py; see the README beside it.\n{text}", encoding="utf-8")
 
 

@@ -8,10 +8,12 @@ _HERE = Path(__file__).parent
 _FILES = {
     "controlplane_lab": _HERE.parent / "controlplane" / "lab.py",
     "controlplane_hostile": _HERE.parent / "controlplane" / "hostile.py",
+    "recorded_credentials": _HERE / "credentials.py",
     "recorded_conversation": _HERE / "conversation.py",
     "recorded_recorder": _HERE / "recorder.py",
     "recorded_replay": _HERE / "replay.py",
     "recorded_site": _HERE / "site.py",
+    "recorded_scenario": _HERE / "scenario.py",
 }
 
 for _name, _path in _FILES.items():

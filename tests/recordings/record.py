@@ -1,4 +1,4 @@
-"""Records conversations anew: `.venv/bin/python tests/recordings/record.py cloud`."""
+"""Records conversations anew: `.venv/bin/python tests/recordings/record.py`, or only those that are named."""
 
 import asyncio
 import importlib.util
@@ -10,7 +10,7 @@ from pathlib import Path
 from gatewright.observability.logging import configure_logging
 
 HERE = Path(__file__).parent
-SCENARIOS = {"cloud": "cloud_scenario.py"}
+SCENARIOS = {"cloud": "cloud_scenario.py", "on_premises": "on_premises_scenario.py"}
 
 
 def _run(path: Path, name: str) -> object:
@@ -24,15 +24,16 @@ def _run(path: Path, name: str) -> object:
 
 
 def main(arguments: list[str]) -> int:
-    """Record the named conversations."""
-    if not arguments or set(arguments) - set(SCENARIOS):
-        print(f"usage: record.py {' | '.join(SCENARIOS)}", file=sys.stderr)
+    """Record the named conversations, or all."""
+    if set(arguments) - set(SCENARIOS):
+        print(f"usage: record.py [{'|'.join(SCENARIOS)}]...", file=sys.stderr)
         return 2
     configure_logging("record", level="error")
     _run(HERE / "load.py", "recorded_load")
-    for name in arguments:
+    for name in arguments or SCENARIOS:
         record: Callable[[Path, Path], Awaitable[None]] = _run(HERE / SCENARIOS[name], f"{name}_scenario").record  # type: ignore[attr-defined]
         with tempfile.TemporaryDirectory() as work:
+            (Path(work) / "proxy").mkdir()
             asyncio.run(record(HERE / name, Path(work)))  # type: ignore[arg-type]
         print(f"recorded: {HERE / name}")
     return 0

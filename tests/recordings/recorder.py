@@ -11,6 +11,7 @@ import websockets
 from controlplane_hostile import CLOSE, TEXT, Hostile, Peer, Request
 from controlplane_lab import until
 from recorded_conversation import shown, without_what_grows
+from recorded_credentials import Credentials, presented
 
 _HOP = {"host", "content-length", "connection", "accept-encoding"}
 
@@ -21,10 +22,13 @@ class Recorder(Hostile):
     def __init__(self, directory: Path, target: str, ca_file: Path) -> None:
         super().__init__(directory)
         self.steps: list[dict[str, Any]] = []
+        self.credentials = Credentials()
         self._target = target
         self._trust = ssl.create_default_context(cafile=str(ca_file))
         self._http = httpx2.AsyncClient(base_url=f"https://{target}", verify=self._trust, trust_env=False)
         self._last = 0.0
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self._pumps: set[asyncio.Task[None]] = set()
         self._sockets: dict[Peer, websockets.ClientConnection] = {}
         self.on_peer = self._pump
@@ -37,6 +41,14 @@ class Recorder(Hostile):
         """Until nothing has passed for so long."""
         loop = asyncio.get_running_loop()
         await until(lambda: loop.time() - self._last > seconds)
+
+    def hold(self) -> None:
+        """Keep events back until `release`: they belong to a later step."""
+        self._flowing.clear()
+
+    def release(self) -> None:
+        """Let events pass."""
+        self._flowing.set()
 
     def drop(self) -> None:
         """Cut the connections, as a network does."""
@@ -65,9 +77,11 @@ class Recorder(Hostile):
             entry["accept"] = headers["accept"]
         if body:
             entry["body"] = body
-        entry["token"] = "api-key" in headers
+        entry |= presented(headers)
         kind = answer.headers.get("content-type", "")
-        entry["answer"] = {"status": answer.status_code, **shown(answer.content, kind)}
+        told = shown(answer.content, kind)
+        self.credentials.find(told.get("json"))
+        entry["answer"] = {"status": answer.status_code, **told}
         self._last = asyncio.get_running_loop().time()
         return answer.status_code, answer.content, {"content-type": kind} if kind else {}
 
@@ -80,13 +94,14 @@ class Recorder(Hostile):
             proxy=None,
         )
         self._sockets[peer] = connection
-        self._add({"connect": peer.request.path})
-        for work in (self._down(connection, peer), self._up(connection, peer)):
+        self._add({"connect": peer.request.path, **presented(peer.request.headers)})
+        for work in (self._down(connection, peer), self._up(connection, peer), peer.stay()):
             task = asyncio.create_task(work)
             self._pumps.add(task)
 
     async def _down(self, connection: websockets.ClientConnection, peer: Peer) -> None:
         async for message in connection:
+            await self._flowing.wait()
             self._add({"event": json.loads(message)})
             peer.frame(TEXT, message)
 

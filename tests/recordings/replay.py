@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from controlplane_hostile import TEXT, Hostile, Peer, Request
-from recorded_conversation import TIME, UUID, made, shown, without_what_grows
+from recorded_conversation import HASH, TIME, UUID, made, shown, without_what_grows
+from recorded_credentials import presented
 
 PATIENCE = 60.0
 """Seconds until a message of the gateway is missing."""
 
-_MADE = re.compile(f"{UUID.pattern}|{TIME.pattern}")
+_MADE = re.compile(f"{UUID.pattern}|{TIME.pattern}|{HASH.pattern}")
+_OF_POLICY = re.compile(r".{14}5")
+"""An id that is made of a name: the same everywhere."""
 
 
 class Differs(Exception):
@@ -28,6 +31,7 @@ class Replay(Hostile):
         self._issued = _issued(steps)
         self._bound: dict[str, str] = {}
         self._awaited: list[dict[str, Any]] = []
+        self._later: list[dict[str, Any]] = []
         self._news = asyncio.Event()
         self._peer: Peer | None = None
         self._connected = asyncio.Event()
@@ -36,10 +40,15 @@ class Replay(Hostile):
 
     async def play(self, step: dict[str, Any]) -> None:
         """Say what was said then, and wait for everything that the gateway answered then."""
-        for said, heard in _turns(step["conversation"]):
+        turns = list(_turns(step["conversation"]))
+        self._later = [entry for _, heard in turns for entry in heard]
+        for said, heard in turns:
+            # What came early already is not awaited any more.
+            due = [entry for entry in heard if any(entry is later for later in self._later)]
+            self._later = [entry for entry in self._later if not any(entry is each for each in due)]
+            self._awaited += due
             if said is not None:
                 await self._say(said)
-            self._awaited += heard
             await self._all_heard(step["step"])
 
     def drop(self) -> None:
@@ -77,12 +86,13 @@ class Replay(Hostile):
         self.complain()
 
     async def _accept(self, peer: Peer) -> None:
-        self._hear({"connect": peer.request.path})
+        self._hear({"connect": peer.request.path, **presented(peer.request.headers)})
         self._peer = peer
         self._connected.set()
-        task = asyncio.create_task(self._listen(peer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for work in (self._listen(peer), peer.stay()):
+            task = asyncio.create_task(work)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _listen(self, peer: Peer) -> None:
         while True:
@@ -93,7 +103,7 @@ class Replay(Hostile):
     def find(self, request: Request) -> Any:
         body = shown(request.body, request.headers.get("content-type", ""))
         body = without_what_grows(request.path, body)
-        call: dict[str, Any] = {"call": f"{request.method} {request.path}", "token": "api-key" in request.headers}
+        call: dict[str, Any] = {"call": f"{request.method} {request.path}", **presented(request.headers)}
         if request.headers.get("accept", "*/*") != "*/*":
             call["accept"] = request.headers["accept"]
         if body:
@@ -110,11 +120,12 @@ class Replay(Hostile):
     def _hear(self, said: dict[str, Any]) -> dict[str, Any] | None:
         """The recorded message that this one is; None when there is none."""
         self._news.set()
-        for entry in self._awaited:
+        for entry in [*self._awaited, *self._later]:
             bound = dict(self._bound)
             if self._same({name: value for name, value in entry.items() if name != "answer"}, said, bound):
                 self._bound = bound
-                self._awaited.remove(entry)
+                for waiting in (self._awaited, self._later):
+                    waiting[:] = [each for each in waiting if each is not entry]
                 return entry
         expected = "\n  ".join(json.dumps(entry)[:2000] for entry in self._awaited) or "nothing"
         self._wrong.append(f"the gateway said\n  {json.dumps(said)[:2000]}\nrecorded is\n  {expected}")
@@ -138,10 +149,10 @@ class Replay(Hostile):
         if _MADE.split(recorded) != _MADE.split(said):
             return False
         for one, other in zip(_MADE.findall(recorded), _MADE.findall(said), strict=True):
-            if one in self._issued:
+            if one in self._issued or (UUID.fullmatch(one) and _OF_POLICY.match(one)):
                 if one != other:
                     return False
-            elif UUID.fullmatch(one) and bound.setdefault(one, other) != other:
+            elif not TIME.fullmatch(one) and bound.setdefault(one, other) != other:
                 return False
         return True
 
@@ -152,7 +163,7 @@ class Replay(Hostile):
         if isinstance(value, list):
             return [self._with_bound(each) for each in value]
         if isinstance(value, str):
-            return UUID.sub(lambda match: self._bound.get(match[0], match[0]), value)
+            return _MADE.sub(lambda match: self._bound.get(match[0], match[0]), value)
         return value
 
 

@@ -1,15 +1,21 @@
 """Recorded conversations, replayed against the code; and that the comparison finds what is different."""
 
 import asyncio
+import base64
 import copy
+import json
+import uuid
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from controlplane_lab import make_settings, running_site, until
-from recorded_conversation import Tidied, made, read, shown, time_of
+from controlplane_lab import running_site, until
+from recorded_conversation import FIRST_TIME, POLICY, Tidied, made, read, shown, time_after
+from recorded_credentials import Credentials, presented
 from recorded_replay import Differs, Replay
-from recorded_site import act, stored
+from recorded_site import TOKEN, act, register, settings_for, stored
+
+from gatewright.controlplane.echoes import deployment_id
 
 HERE = Path(__file__).parent
 RECORDINGS = sorted(path.relative_to(HERE).as_posix() for path in HERE.glob("*/*.yaml"))
@@ -17,26 +23,33 @@ RECORDINGS = sorted(path.relative_to(HERE).as_posix() for path in HERE.glob("*/*
 
 async def replay(steps, folder: Path) -> None:
     """Do what was done then, in front of a server that says what was said then. Raises Differs."""
-    server, now = Replay(folder, steps), time_of(steps)
+    server, now = Replay(folder, steps), FIRST_TIME
+    clock = lambda: now  # noqa: E731 - it follows the steps
     await server.start()
-    settings = make_settings(server.host, "a-recorded-token", ca_file=server.ca_file)
+    known = {"token": TOKEN}
     try:
         async with AsyncExitStack() as gateway:
-            site = None
-            for step in steps:
+            site = plane = None
+            for number, step in enumerate(steps):
+                # What is young in the recording must be young now, and what came later must be later.
+                now = time_after(steps[:number])
                 what = step.get("gateway") or {}
                 playing = asyncio.create_task(server.play(step))
-                if "start" in what:
+                if "register" in what:
+                    known = await register(server, what["register"])
+                elif "start" in what:
                     await gateway.aclose()
                     server.forget()
-                    site = await gateway.enter_async_context(running_site(folder / f"{what['start']}.db"))
-                    await gateway.enter_async_context(site.linked(settings, clock=lambda: now))
-                assert site is not None
-                await act(site, what)
+                    site = await gateway.enter_async_context(running_site(folder / f"{what['start']}.db", clock=clock))
+                    settings = settings_for(server, known, flow=what.get("flow", ""))
+                    plane = await gateway.enter_async_context(site.linked(settings, clock=clock))
+                elif what:
+                    await act(site, what, plane)
                 if step.get("control_plane") == "drop":
                     server.drop()
                 await playing
-                await leaves(site, step)
+                if step["leaves"] is not None:
+                    await leaves(site, step)
             # What is one too many comes at once or not at all.
             await asyncio.sleep(0.3)
             server.complain()
@@ -52,15 +65,16 @@ async def leaves(site, step) -> None:
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-@pytest.mark.conforms("CP-048", "CP-051", "CP-113", "CP-122")
+@pytest.mark.conforms("CP-048", "CP-051", "CP-113", "CP-122", "CP-148", "CP-150", "CP-155")
 async def test_the_gateway_says_what_it_said_then(name, tmp_path):
     await replay(read(HERE / name), tmp_path)
 
 
 def called(steps, part):
-    return next(
-        entry for step in steps for entry in step["conversation"] if part in str(entry.get("call", entry.get("frame")))
-    )
+    def says(entry):
+        return part in str(entry.get("call", entry.get("frame", entry.get("connect"))))
+
+    return next(entry for step in steps for entry in step["conversation"] if says(entry))
 
 
 def wrong_status(steps):
@@ -86,12 +100,67 @@ def less_than_is_said(steps):
     conversation.remove(called(steps, "/subscription-plans"))
 
 
-SPOILERS = [wrong_status, wrong_time, wrong_accept, additional_member, less_than_is_said]
+def wrong_upgrade_token(steps):
+    called(steps, "/ws/gateways/connect")["token"] = "recorded-registrationToken-2"
 
 
-@pytest.mark.parametrize("spoil", SPOILERS, ids=lambda one: one.__name__)
-async def test_a_difference_is_found(spoil, tmp_path):
-    steps = copy.deepcopy(read(HERE / "cloud" / "lifecycle.yaml"))[:4]
+def wrong_scope(steps):
+    token_calls(steps)[-1]["body"]["form"]["scope"] = "apim:api_view"
+
+
+def wrong_client(steps):
+    token_calls(steps)[-1]["authorization"] = "Basic recorded-clientId-1:recorded-clientSecret-2"
+
+
+def wrong_bearer(steps):
+    called(steps, "/apis/import")["authorization"] = "Bearer recorded-access_token-1"
+
+
+def wrong_import_option(steps):
+    entry = called(steps, "/apis/import")
+    entry["call"] = entry["call"].replace("overwrite=true", "overwrite=false")
+
+
+def wrong_line_of_the_project(steps):
+    files = called(steps, "/apis/import")["body"]["parts"]["file"]["zip"]
+    files["orders-v1.0/api.yaml"] = files["orders-v1.0/api.yaml"].replace("context: /orders", "context: /order")
+
+
+def wrong_id_of_a_policy(steps):
+    files = called(steps, "/apis/import")["body"]["parts"]["file"]["zip"]
+    found = POLICY.findall(files["orders-v1.0/api.yaml"])[0]
+    files["orders-v1.0/api.yaml"] = files["orders-v1.0/api.yaml"].replace(
+        found, str(uuid.uuid5(uuid.NAMESPACE_DNS, "another"))
+    )
+
+
+def secret_that_is_not_asked_for(steps):
+    step = next(step for step in steps if "secret" in step["step"])
+    step["conversation"].remove(called(steps, "/secrets/"))
+
+
+def token_calls(steps):
+    return [entry for step in steps for entry in step["conversation"] if entry.get("call") == "POST /oauth2/token"]
+
+
+CLOUD = [wrong_status, wrong_time, wrong_accept, additional_member, less_than_is_said]
+ON_PREMISES = [
+    wrong_status,
+    wrong_upgrade_token,
+    wrong_scope,
+    wrong_client,
+    wrong_bearer,
+    wrong_import_option,
+    wrong_line_of_the_project,
+    wrong_id_of_a_policy,
+    secret_that_is_not_asked_for,
+]
+SPOILED = [("cloud", 4, spoil) for spoil in CLOUD] + [("on_premises", 10, spoil) for spoil in ON_PREMISES]
+
+
+@pytest.mark.parametrize(("recording", "first", "spoil"), SPOILED, ids=lambda one: getattr(one, "__name__", None))
+async def test_a_difference_is_found(recording, first, spoil, tmp_path):
+    steps = copy.deepcopy(read(HERE / recording / "lifecycle.yaml"))[:first]
     spoil(steps)
     with pytest.raises(Differs, match="the gateway said"):
         await replay(steps, tmp_path)
@@ -111,6 +180,31 @@ async def test_a_difference_is_found(spoil, tmp_path):
 def test_bodies_come_back_as_they_were(body):
     content, kind = made(body)
     assert shown(content, kind) == body
+
+
+def test_credentials_have_names_in_a_recording():
+    credentials = Credentials()
+    credentials.add("the-token", "a-recorded-token")
+    credentials.find({"clientId": "one", "clientSecret": "se-cret", "list": [{"access_token": "se-cret-2"}]})
+    credentials.find({"clientSecret": "se-cret"})
+    basic = base64.b64encode(b"one:se-cret").decode()
+    said = presented({"api-key": "the-token", "authorization": f"Basic {basic}"})
+    assert credentials.hidden([said, presented({"authorization": "Bearer se-cret-2"})]) == [
+        {"token": "a-recorded-token", "authorization": "Basic recorded-clientId-1:recorded-clientSecret-1"},
+        {"authorization": "Bearer recorded-access_token-1"},
+    ]
+    with pytest.raises(AssertionError, match="recorded-clientSecret-1"):
+        credentials.refuse_leaks("something with se-cret in it")
+    assert presented({}) == {}
+
+
+def test_ids_that_are_made_of_others_stay_so():
+    api, gateway, revision = (str(uuid.uuid4()) for _ in range(3))
+    text = " ".join([api, gateway, deployment_id(api, gateway, revision), revision])
+    parts = Tidied(text)(text).split()
+    assert parts[2] == deployment_id(parts[0], parts[1], parts[3])
+    policy = {"policyId": str(uuid.uuid5(uuid.NAMESPACE_DNS, "a policy"))}
+    assert Tidied(json.dumps(policy))(policy) == policy
 
 
 def test_what_is_random_becomes_stable():
