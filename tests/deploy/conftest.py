@@ -18,7 +18,7 @@ def _importable(name: str, path: Path) -> None:
 
 
 _importable("deploy_tools", Path(__file__).parent / "tools.py")
-for _name in ("chart", "network", "images", "databases", "engine", "pods", "compose"):
+for _name in ("chart", "network", "api_manager", "images", "databases", "engine", "pods", "compose"):
     _importable(f"deploy_{_name}", Path(__file__).parent / f"{_name}.py")
 
 _importable("documentation_pages", Path(__file__).parents[1] / "docs" / "pages.py")

@@ -31,8 +31,8 @@ _POD_FIELDS = {
     "terminationGracePeriodSeconds", "volumes",
 }  # fmt: skip
 _CONTAINER_FIELDS = {
-    "args", "env", "envFrom", "image", "imagePullPolicy", "livenessProbe", "name", "ports", "readinessProbe",
-    "resources", "securityContext", "startupProbe", "volumeMounts",
+    "args", "env", "envFrom", "image", "imagePullPolicy", "lifecycle", "livenessProbe", "name", "ports",
+    "readinessProbe", "resources", "securityContext", "startupProbe", "volumeMounts",
 }  # fmt: skip
 
 

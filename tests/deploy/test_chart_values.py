@@ -176,6 +176,8 @@ def test_a_change_of_the_configuration_rolls_both_deployments(chart: Chart) -> N
     before, after = sums(), sums("gateway.config.router.upstream.timeouts.route_timeout_ms=100")
     assert len(before) == 2
     assert not set(before) & set(after)
+    after = sums("gateway.config.controller.controlplane.polling_interval=5m")
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True], "routers do not read it"
     assert before == sums("gateway.controller.deployment.podAnnotations.checksum/config=mine")
 
 

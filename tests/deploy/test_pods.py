@@ -1,34 +1,29 @@
 """The Pods that the published values give, run for real: images built, Secrets as published, both directions."""
 
-import asyncio
 import base64
-import contextlib
 import json
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import deploy_images as images
 import pytest
 import yaml
+from deploy_api_manager import ApiManager, publisher_api, rest_api, until
 from deploy_chart import Chart, Manifests, case, nested
 from deploy_network import GATEWAY, Network
 from deploy_pods import Cluster, Pod
 from envoy_certificates import Authority
 
-from gatewright.hub.apim.client import ApiManagerClient, ApiManagerClientError
 from postgres_server.server import PASSWORD
 
 pytestmark = pytest.mark.long
 
 APIM = "apim-wso2am.example.com"
 NAME = "prod-gateway"
-PATIENCE_S = 90.0
-Answered = TypeVar("Answered")
 
 PREFIX = "APIP_GW_CONTROLLER"
 SPELLINGS = {
@@ -45,49 +40,9 @@ def apart(built: dict[str, str]) -> Iterator[Network]:
         yield made
 
 
-class ControlPlane:
-    """A stand-in for API Manager on the network, under its published name and port."""
-
-    def __init__(self, apart: Network, folder: Path) -> None:
-        self._network = apart
-        self._folder = folder / "apim"
-        program = (sys.executable, "-m", "gatewright.cli.main", "hub", "start", "--as", "api-manager")
-        options = ("--host", "0.0.0.0", "--port", "9443", "--name", APIM, "--data-dir", str(self._folder))
-        self._process = subprocess.Popen(apart.command(*program, *options), stdout=subprocess.DEVNULL)
-        try:
-            until(lambda: (self._folder / "admin-token").exists() and self._answers(), "API Manager is up")
-        except BaseException:
-            self.stop()
-            raise
-
-    def ask(self, question: Callable[[ApiManagerClient], Awaitable[Answered]]) -> Answered:
-        """As a user of its portals."""
-
-        async def asking() -> Answered:
-            async with ApiManagerClient.from_data_dir(self._folder, "https://127.0.0.1:9443") as client:
-                return await question(client)
-
-        return self._network.inside(lambda: asyncio.run(asking()))
-
-    @property
-    def authority(self) -> str:
-        """Of its certificate, in PEM."""
-        return (self._folder / "ca.pem").read_text()
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(30)
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(ApiManagerClientError):
-            self.ask(lambda client: client.gateways())
-            return True
-        return False
-
-
 @pytest.fixture
-def apim(apart: Network, tmp_path: Path) -> Iterator[ControlPlane]:
-    running = ControlPlane(apart, tmp_path)
+def apim(apart: Network, tmp_path: Path) -> Iterator[ApiManager]:
+    running = ApiManager(apart, tmp_path, APIM)
     yield running
     running.stop()
 
@@ -111,16 +66,7 @@ def backend(apart: Network, tmp_path: Path) -> Iterator[str]:
     process.wait(30)
 
 
-def until(holds: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while not (value := holds()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited in vain: {what}")
-        time.sleep(0.05)
-    return value
-
-
-def register(cluster: Cluster, apim: ControlPlane, spelling: str = "of the Secret") -> None:
+def register(cluster: Cluster, apim: ApiManager, spelling: str = "of the Secret") -> None:
     """Make the Secrets of the page."""
     gateway = apim.ask(lambda client: client.register_gateway(NAME))
     cluster.secrets["gateway-cp-token"] = {"token": gateway["registrationToken"]}
@@ -135,21 +81,6 @@ def administrator(pod: Pod) -> str:
     found = re.search(r"user +admin\n +password +(\S+)", pod.log("gateway-controller"))
     assert found is not None, pod.log("gateway-controller")
     return found[1]
-
-
-def rest_api(name: str, backend: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "gateway.api-platform.wso2.com/v1",
-        "kind": "RestApi",
-        "metadata": {"name": name},
-        "spec": {
-            "displayName": name,
-            "version": "v1.0",
-            "context": f"/{name}",
-            "upstream": {"main": {"url": backend}},
-            "operations": [{"method": "GET", "path": "/items"}],
-        },
-    }
 
 
 class Site:
@@ -181,10 +112,10 @@ class Site:
         until(lambda: self.call(path) == 200, f"{path} is served")
 
 
-def both_directions(site: Site, apim: ControlPlane, backend: str, name: str) -> None:
+def both_directions(site: Site, apim: ApiManager, backend: str, name: str) -> None:
     """An API of API Manager is served here; one that is made here appears there."""
     down, up = f"down-{name}", f"up-{name}"
-    made = apim.ask(lambda client: client.create_api(_publisher_api(down, backend)))
+    made = apim.ask(lambda client: client.create_api(publisher_api(down, backend)))
     revision = apim.ask(lambda client: client.create_revision(made["id"]))
     apim.ask(lambda client: client.deploy(made["id"], revision, [NAME]))
     site.serves(f"/{down}/items")
@@ -193,19 +124,9 @@ def both_directions(site: Site, apim: ControlPlane, backend: str, name: str) -> 
     until(lambda: apim.ask(lambda client: client.apis(f"name:{up}")), "the API made here is known there")
 
 
-def _publisher_api(name: str, backend: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "version": "1.0.0",
-        "context": f"/{name}",
-        "endpointConfig": {"endpoint_type": "http", "production_endpoints": {"url": backend}},
-        "operations": [{"target": "/items", "verb": "GET", "authType": "None"}],
-    }
-
-
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_the_published_values_and_secrets(
-    chart: Chart, cluster: Cluster, apim: ControlPlane, backend: str, spelling: str
+    chart: Chart, cluster: Cluster, apim: ApiManager, backend: str, spelling: str
 ) -> None:
     """Nothing but the page: values and Secrets as they are printed, in either spelling."""
     register(cluster, apim, spelling)
@@ -225,7 +146,7 @@ def test_the_published_values_and_secrets(
         assert value not in logs
 
 
-def test_user_name_and_password(chart: Chart, cluster: Cluster, apim: ControlPlane, backend: str) -> None:
+def test_user_name_and_password(chart: Chart, cluster: Cluster, apim: ApiManager, backend: str) -> None:
     """The password grant, by the names of the page's tip; without `insecure_skip_verify`, with the authority named."""
     register(cluster, apim)
     variables = dict(zip((f"{PREFIX}{name}" for name in USER.split()), ("admin", "admin"), strict=True))
@@ -239,7 +160,7 @@ def test_user_name_and_password(chart: Chart, cluster: Cluster, apim: ControlPla
     assert "NOT verified" not in cluster.logs()
 
 
-def test_all_in_one_and_what_its_volume_keeps(chart: Chart, cluster: Cluster, apim: ControlPlane, backend: str) -> None:
+def test_all_in_one_and_what_its_volume_keeps(chart: Chart, cluster: Cluster, apim: ApiManager, backend: str) -> None:
     """One Pod; when it is replaced, APIs, administrator and encryption key are those of before."""
     register(cluster, apim)
     manifests = chart.render(case("all-in-one"))
@@ -260,7 +181,7 @@ def test_all_in_one_and_what_its_volume_keeps(chart: Chart, cluster: Cluster, ap
 
 
 def test_two_controllers_and_two_routers_on_postgres(
-    chart: Chart, cluster: Cluster, apart: Network, apim: ControlPlane, backend: str, postgres_server: Any
+    chart: Chart, cluster: Cluster, apart: Network, apim: ApiManager, backend: str, postgres_server: Any
 ) -> None:
     """Each router has a controller of its own; what is made at one is served by both."""
     register(cluster, apim)

@@ -5,8 +5,9 @@ What a fenced block means is its language and the word behind it, which readers 
     ```sh                  run it; it must end with exit status 0
     ```sh fails            run it; it must end with another exit status
     ```sh background       start it in a terminal of its own; goes on until the page ends
-    ```sh elsewhere        needs what is not here (a cluster, a package manager): not run
+    ```sh elsewhere        needs what is not here (a package manager): not run
     ```sh docker           needs a Docker engine: run by the tests that have one (`engine`)
+    ```sh cluster          needs a Kubernetes cluster: run by the tests that have one (`cluster`)
     ```toml gateway.toml   a file of that name
     ```text                what the block before prints, among other lines; `…` stands for anything
 
@@ -60,8 +61,8 @@ def blocks(page: str) -> Iterator[Block]:
 class Reader:
     """Somebody with a terminal in `folder`.
 
-    `ports`: port of the page → port to use; `replaced`: the same for other words. `engine`: there is a Docker engine.
-    `within`: a command that runs the terminal somewhere else.
+    `ports`: port of the page → port to use; `replaced`: the same for other words. `engine`: there is a Docker engine;
+    `cluster`: there is one of Kubernetes. `within`: a command that runs the terminal somewhere else.
     """
 
     folder: Path
@@ -69,6 +70,7 @@ class Reader:
     environ: Mapping[str, str] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)
     engine: bool = False
+    cluster: bool = False
     within: Sequence[str] = ()
     patience_s: float = 3 * PATIENCE_S
     printed: str = ""
@@ -98,7 +100,7 @@ class Reader:
                     file = Path((self.folder / ".folder").read_text().strip()) / block.word  # where the terminal stands
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_text(self._adapted(block.content))
-            elif block.word != "elsewhere" and (block.word != "docker" or self.engine):
+            elif {"elsewhere": False, "docker": self.engine, "cluster": self.cluster}.get(block.word, True):
                 self._type(block)
 
     def _type(self, block: Block) -> None:

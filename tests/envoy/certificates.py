@@ -36,12 +36,15 @@ class Authority:
             .not_valid_after(now + dt.timedelta(days=1))
         )
 
-    def issue(self, *names: str) -> tuple[str, str]:
+    def issue(self, *names: str, organisation: str = "") -> tuple[str, str]:
         """Certificate and key (PEM) for DNS names and addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = [_alternative(name) for name in names]
+        subject = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])]
+        if organisation:
+            subject.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation))
         certificate = (
-            self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]), key.public_key())
+            self._builder(x509.Name(subject), key.public_key())
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .sign(self._key, hashes.SHA256())
         )

@@ -104,6 +104,20 @@
 {{- toYaml $config -}}
 {{- end -}}
 
+{{/* The files that the processes read. */}}
+{{- define "gateway.file.controller" -}}
+{{- include "gateway.file" (list . (include "gateway.config" . | fromYaml)) -}}
+{{- end -}}
+{{- define "gateway.file.router" -}}
+{{- include "gateway.file" (list . (include "gateway.config.router" . | fromYaml)) -}}
+{{- end -}}
+{{- define "gateway.file" -}}
+{{- include "gateway.toml.table" (dict "path" "" "table" (index . 1)) | trim }}
+{{- with (index . 0).Values.gateway.config_toml }}
+{{ print "\n" (trimSuffix "\n" .) }}
+{{- end }}
+{{- end -}}
+
 {{/* Ports that the processes listen on; a Service may show them under other numbers. */}}
 {{- define "gateway.ports.rest" -}}
 {{- dig "controller" "server" "api_port" 9090 (.Values.gateway.config | default dict) | int64 -}}

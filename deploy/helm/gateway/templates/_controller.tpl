@@ -19,6 +19,9 @@
     - {name: admin, containerPort: {{ include "gateway.ports.admin" . }}, protocol: TCP}
     - {name: metrics, containerPort: {{ include "gateway.ports.metrics" . }}, protocol: TCP}
   {{- include "gateway.probes" $deployment | trim | nindent 2 }}
+  {{- $pause := dict "preStop" (dict "exec" (dict "command" (list "sleep" "5"))) }}
+  {{- $lifecycle := $deployment.lifecycle | default (ternary dict $pause (eq (include "gateway.storageType" .) "sqlite")) }}
+  {{- with include "gateway.lifecycle" $lifecycle }}{{ . | nindent 2 }}{{ end }}
   resources:
     {{- toYaml $deployment.resources | nindent 4 }}
   securityContext:

@@ -49,12 +49,24 @@ terminationGracePeriodSeconds: {{ int64 $deployment.terminationGracePeriodSecond
 {{- end }}
 {{- end -}}
 
-{{/* metadata of a Pod template. Takes (list $ deployment component). */}}
+{{/* What happens before a container is stopped. Takes the map. */}}
+{{- define "gateway.lifecycle" -}}
+{{- with . -}}
+lifecycle:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/* metadata of a Pod template: Pods are replaced when the file that they read has changed. Takes (list $ deployment component). */}}
 {{- define "gateway.podMetadata" -}}
 {{- $root := index . 0 -}}
 {{- $deployment := index . 1 -}}
 {{- $given := omit ($deployment.podAnnotations | default dict) "checksum/config" -}}
-{{- $checksum := dict "checksum/config" (include (print $root.Template.BasePath "/configmap.yaml") $root | sha256sum) -}}
+{{- $files := ternary (list "router") (list "controller") (eq (index . 2) "gateway-runtime") -}}
+{{- if $root.Values.gateway.allInOne.enabled -}}{{- $files = list "controller" "router" -}}{{- end -}}
+{{- $content := "" -}}
+{{- range $files -}}{{- $content = print $content (include (printf "gateway.file.%s" .) $root) -}}{{- end -}}
+{{- $checksum := dict "checksum/config" (sha256sum $content) -}}
 labels:
   {{- include "gateway.labels" (list $root (index . 2) ($deployment.podLabels | default dict)) | nindent 2 }}
 {{ include "gateway.annotations" (list $root $given $checksum) }}

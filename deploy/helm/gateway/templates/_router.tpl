@@ -42,6 +42,7 @@
     - {name: router-admin, containerPort: 9901, protocol: TCP}
     {{- end }}
   {{- include "gateway.router.probes" . | trim | nindent 2 }}
+  {{- with include "gateway.lifecycle" $deployment.lifecycle }}{{ . | nindent 2 }}{{ end }}
   resources:
     {{- toYaml $deployment.resources | nindent 4 }}
   securityContext:
