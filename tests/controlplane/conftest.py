@@ -21,6 +21,15 @@ if "controlplane_lab" not in sys.modules:
         sys.modules[f"controlplane_{name}"] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
 
+if "otlp_collector" not in sys.modules:
+    spec = importlib.util.spec_from_file_location(
+        "otlp_collector", Path(__file__).parents[1] / "observability" / "collector.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["otlp_collector"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
 from controlplane_hostile import Hostile, honest
 from controlplane_lab import Site, make_settings, running_site
 

@@ -34,6 +34,11 @@ class Collector:
     def stop(self) -> None:
         self._server.stop(0).wait(5)
 
+    def roots(self, name: str) -> list[dict[str, Any]]:
+        """What has come of traces whose root has this name."""
+        with self._more:
+            return [span for span in self._spans if span["name"] == name and not span["parent"]]
+
     def trace(self, trace_id: str) -> list[dict[str, Any]]:
         """What has come of a trace, in the order of its beginnings."""
         with self._more:
@@ -60,6 +65,10 @@ class Collector:
         return trace_service_pb2.ExportTraceServiceResponse()
 
 
+def _value(value: Any) -> str | int | float | bool:
+    return getattr(value, value.WhichOneof("value"))
+
+
 def _plain(span: Any, resource: dict[str, str]) -> dict[str, Any]:
     return {
         "trace": span.trace_id.hex(),
@@ -70,6 +79,7 @@ def _plain(span: Any, resource: dict[str, str]) -> dict[str, Any]:
         "end": span.end_time_unix_nano,
         "error": span.status.message,
         "failed": span.status.code == 2,
-        "attributes": {each.key: each.value.string_value for each in span.attributes},
+        "attributes": {each.key: _value(each.value) for each in span.attributes},
+        "links": [link.trace_id.hex() for link in span.links],
         "resource": resource,
     }

@@ -13,7 +13,8 @@ from otlp_collector import Collector
 
 from gatewright.observability import tracing
 from gatewright.observability.logging import configure_logging, correlation, get_logger
-from gatewright.observability.otlp import GOODBYE, MOST_OPEN, OtlpConfig, OtlpRecorder
+from gatewright.observability.otlp import GOODBYE, MOST_OPEN, QUEUE, OtlpConfig, OtlpRecorder
+from gatewright.observability.trace_metrics import SPANS, UNTRACED
 
 
 def recorder(endpoint: str, **options) -> OtlpRecorder:
@@ -109,6 +110,100 @@ def test_traces_that_nobody_ends_are_bounded(collector: Collector):
     root, _ = collector.whole(tracing.trace_id(first))
     assert root["attributes"]["outcome"] == "unfinished"
     made.close()
+
+
+def test_a_run_has_its_steps_and_each_change_a_trace_that_is_linked_with_it(collector: Collector):
+    made = recorder(collector.endpoint)
+    run, changed, same, broken = (str(uuid.uuid4()) for _ in range(4))
+    with correlation(run), tracing.run(run, "reconcile", trigger="connect"):
+        for each in (changed, same, broken):
+            with correlation(each):
+                assert tracing.consider(each, "reconcile deploy", artifact=each)
+                assert not tracing.consider(each, "reconcile deploy"), "it is looked at already"
+                with tracing.span("store"):
+                    pass
+                if each == changed:
+                    tracing.stored(each)
+                tracing.settle(each, "applied", failed=each == broken)
+        tracing.record(run, "deployments", tracing.now(), deployed=1)
+        tracing.finish(run, "complete", deployed=1)
+    tracing.finish(changed, "served")
+    made.close()
+
+    root, steps = collector.whole(tracing.trace_id(run))
+    assert (root["name"], root["links"]) == ("reconcile", [])
+    assert root["attributes"] == {"trigger": "connect", "correlation_id": run, "deployed": 1, "outcome": "complete"}
+    assert [(step["name"], step["attributes"]) for step in steps] == [("deployments", {"deployed": 1})]
+    root, steps = collector.whole(tracing.trace_id(changed))
+    assert root["links"] == [tracing.trace_id(run)]
+    assert (root["attributes"]["outcome"], [step["name"] for step in steps]) == ("served", ["store"])
+    root, steps = collector.whole(tracing.trace_id(broken))
+    assert (root["failed"], [step["name"] for step in steps]) == (True, ["store"])
+    assert collector.trace(tracing.trace_id(same)) == [], "nothing changed"
+
+
+def test_an_event_keeps_its_trace_when_a_reconcile_looks_at_the_same_change(collector: Collector):
+    made = recorder(collector.endpoint)
+    cid, run = str(uuid.uuid4()), str(uuid.uuid4())
+    tracing.begin(cid, "api.deployed")
+    with tracing.run(run, "reconcile"):
+        assert not tracing.consider(cid, "reconcile deploy")
+    tracing.finish(cid, "served")
+    made.close()
+    root, _ = collector.whole(tracing.trace_id(cid))
+    assert (root["name"], root["attributes"]["outcome"]) == ("api.deployed", "served")
+    root, _ = collector.whole(tracing.trace_id(run))
+    assert (root["failed"], root["attributes"]["outcome"]) == (True, "unfinished")
+
+
+def test_what_another_controller_stored_is_followed_and_what_is_known_is_not_begun_again(collector: Collector):
+    made = recorder(collector.endpoint)
+    own, other = str(uuid.uuid4()), str(uuid.uuid4())
+    tracing.begin(own, "POST /rest-apis")
+    for each in (own, other):
+        tracing.join(each, "rollout", kind="RestApi")
+        tracing.record(each, "compile", tracing.now())
+        tracing.settle(each, "201")
+    tracing.finish(other, "served")
+    made.close()
+    assert collector.whole(tracing.trace_id(own))[0]["name"] == "POST /rest-apis"
+    root, steps = collector.whole(tracing.trace_id(other))
+    assert (root["name"], root["attributes"]["outcome"], len(steps)) == ("rollout", "served", 1)
+
+
+def counted(outcome: str) -> float:
+    return SPANS.labels(outcome)._value.get()
+
+
+def test_a_huge_run_into_a_collector_that_is_silent_is_bounded_and_counted():
+    """Five thousand changes at once, and nobody takes a span."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(1)
+        made = recorder(f"127.0.0.1:{deaf.getsockname()[1]}")
+        dropped, untraced = counted("dropped"), UNTRACED._value.get()
+        run = str(uuid.uuid4())
+        with tracing.run(run, "reconcile"):
+            for _ in range(5_000):
+                cid = str(uuid.uuid4())
+                if tracing.consider(cid, "reconcile deploy"):
+                    with correlation(cid), tracing.span("store"):
+                        pass
+                    tracing.stored(cid)
+                    tracing.settle(cid, "applied")
+                    tracing.finish(cid, "served")
+        # Whole traces were given up, and so there was room for what each of the others still had to tell.
+        assert made._processor.waiting <= QUEUE
+        assert UNTRACED._value.get() - untraced > 5_000 - QUEUE
+        assert counted("dropped") == dropped
+        for _ in range(QUEUE):
+            cid = str(uuid.uuid4())
+            tracing.begin(cid, "api.deployed")
+            tracing.finish(cid, "served")
+        assert made._processor.waiting == QUEUE
+        assert counted("dropped") > dropped
+        assert len(made._open) == len(made._runs) == 0
+        made.close()
 
 
 @pytest.mark.parametrize("kind", ["refused", "silent", "failing"])

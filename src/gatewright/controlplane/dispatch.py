@@ -203,8 +203,7 @@ class Dispatcher:
         metrics.MESSAGE_SECONDS.observe(seconds)
         subject = _subject(event)
         if outcome.word != "postponed":
-            failed = outcome.word in {"refused", "failed", "mismatch"}
-            tracing.settle(event.correlation_id, outcome.word, failed=failed)
+            tracing.settle(event.correlation_id, outcome.word, failed=outcome.failed)
         entry = Entry(
             at=self._clock(),
             what=event.type,
@@ -217,7 +216,7 @@ class Dispatcher:
         self._journal.add(entry)
         if outcome.word in _MENDED:
             self._on_missed()
-        log = _log.warning if outcome.word in {"refused", "failed", "mismatch"} else _log.info
+        log = _log.warning if outcome.failed else _log.info
         log(
             "event handled",
             event_type=event.type,

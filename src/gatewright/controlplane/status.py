@@ -58,6 +58,7 @@ def plain(status: LinkStatus) -> Mapping[str, Any]:
         tree["lastReconcile"] = {
             "at": report.at.isoformat(timespec="milliseconds"),
             "trigger": report.trigger,
+            "correlationId": report.correlation_id,
             "durationMs": round(report.seconds * 1000, 1),
             "counts": report.counts,
             "error": "; ".join(report.errors) or None,

@@ -9,12 +9,14 @@ from typing import Final
 
 from gatewright.deployment.serving import DataPlane, ResourceId, Rolled, ServingBoard
 from gatewright.observability import tracing
-from gatewright.store.rows import ChangeRow
+from gatewright.store.rows import CERTIFICATE, SECRET, ChangeRow
 
 LONGEST_WAIT: Final = 60.0
 """Seconds for a router to say something."""
 
-MOST_WAITING: Final = 1_000
+MOST_WAITING: Final = 5_000
+_WITHOUT_ROUTERS: Final = frozenset({CERTIFICATE, SECRET})
+"""Kinds of changes that reach routers as part of something else."""
 
 
 class ChangeTraces:
@@ -25,11 +27,29 @@ class ChangeTraces:
         data_plane: DataPlane | None,
         board: ServingBoard,
         version_of: Callable[[ResourceId], str | None],
+        *,
+        shared: bool,
     ) -> None:
+        """`shared`: other controllers write changes too."""
+        self._shared = shared
         self._data_plane = data_plane
         self._board = board
         self._version_of = version_of
         self._waits: set[asyncio.Task[None]] = set()
+
+    def read(self, changes: Iterable[ChangeRow]) -> None:
+        """These stood in the feed; those of other controllers are followed from here on, to the routers of this one."""
+        if not self._shared or not tracing.enabled():
+            return
+        for change in changes:
+            if change.kind not in _WITHOUT_ROUTERS:
+                tracing.join(change.correlation_id, "rollout", kind=change.kind)
+
+    def carried(self, changes: Iterable[ChangeRow], started: int) -> None:
+        """These are in the memory of this process; what depends on them is looked at again."""
+        for change in changes:
+            tracing.record(change.correlation_id, "carry out", started)
+            tracing.finish(change.correlation_id, "stored")
 
     def overtaken(self, before: ChangeRow | None, by: ChangeRow) -> None:
         """A newer change of the same artifact came before this one was looked at."""
@@ -56,8 +76,11 @@ class ChangeTraces:
         if entry is not None and entry.state == "quarantined":
             tracing.finish(change.correlation_id, f"quarantined: {entry.code}", failed=True)
             return
-        if entry is None or self._data_plane is None or len(self._waits) >= MOST_WAITING:
+        if entry is None or self._data_plane is None:
             tracing.finish(change.correlation_id, "stored")
+            return
+        if len(self._waits) >= MOST_WAITING:
+            tracing.finish(change.correlation_id, "not followed")
             return
         task = asyncio.create_task(self._until_answered(self._data_plane, change, entry, rendered), name="change-trace")
         self._waits.add(task)

@@ -115,7 +115,7 @@ class Rollout:
         self._secret_changes: list[ChangeRow] = []
         self._is_gateway_due = False
         self._quarantine = Quarantine(store, self.placement, board, data_plane=data_plane, clock=clock)
-        self._traces = ChangeTraces(data_plane, board, self.placement.version)
+        self._traces = ChangeTraces(data_plane, board, self.placement.version, shared=store.is_shared)
         if data_plane is not None:
             board.attach(data_plane, version_of=self.placement.version, model_of=self.placement.model)
 
@@ -287,6 +287,7 @@ class Rollout:
             found, rows, forgotten = await self._store.read(self._read_page)
             if forgotten > self._seq:
                 await self._catch_up()
+            self._traces.read(found)
             for change in found:
                 self._seq = change.seq
                 if change.kind in CREDENTIAL_KINDS:
@@ -354,6 +355,7 @@ class Rollout:
     async def _roll_secrets(self) -> None:
         """Documents that name a changed secret are rendered anew; with a deleted one they serve on as they are."""
         taken, self._secret_changes = self._secret_changes, []
+        started = tracing.now()
         if self._secrets is None:
             return
         try:
@@ -366,6 +368,7 @@ class Rollout:
         self.recompile(named)
         for change in taken:
             self._count(change)
+        self._traces.carried(taken, started)
 
     def _naming(self, connection: Connection, handles: set[str]) -> list[str]:
         return [
@@ -379,6 +382,7 @@ class Rollout:
     async def _roll_gateway(self) -> None:
         """Authorities and listener certificates."""
         self._is_gateway_due = False
+        started = tracing.now()
         try:
             gateway = await with_stored_authorities(self._store, self._gateway)
             resources = await self.placement.replace_gateway(gateway)
@@ -390,6 +394,7 @@ class Rollout:
             self._gone(change.artifact_id, resources)
             self._board.done(change.artifact_id, "artifact", change.seq)
             self._count(change)
+        self._traces.rendered(carried, started)
 
     # -- artifacts -------------------------------------------------------------------------------------------------
 

@@ -89,6 +89,14 @@ def _span(span: ReadableSpan) -> Any:  # noqa: ANN401
         end_time_unix_nano=span.end_time or 0,
         attributes=_attributes(span.attributes or {}),
     )
+    for link in span.links:
+        sent.links.append(
+            trace_pb2.Span.Link(
+                trace_id=link.context.trace_id.to_bytes(16, "big"),
+                span_id=link.context.span_id.to_bytes(8, "big"),
+                attributes=_attributes(link.attributes or {}),
+            )
+        )
     if span.parent is not None:
         sent.parent_span_id = span.parent.span_id.to_bytes(8, "big")
     if span.status.status_code is not StatusCode.UNSET:

@@ -1,4 +1,8 @@
-"""One trace per change, from the event or request that asks for it to the first acknowledgement by Envoy.
+"""One trace per change, from what asks for it to the first acknowledgement by Envoy.
+
+An event or a request asks for one change. A reconcile asks for many: it has a trace of its own, with its steps and
+counts, and each change that it makes has one that is linked with it. A change that another controller made is traced
+from where this one reads of it.
 
 Everything on the way of a change knows its correlation id, so that is how the parts of a trace find each other: the
 trace id is computed from it (`trace_id`), and nothing has to be handed along. Without a recorder, which is the normal
@@ -10,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -18,6 +23,7 @@ import structlog
 Value: TypeAlias = str | int | float | bool
 
 _NOTHING: Final = nullcontext()
+_RUN: ContextVar[str] = ContextVar("run", default="")
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -36,6 +42,15 @@ class Recorder(Protocol):
     def begin(self, correlation_id: str, name: str, started: int, attributes: dict[str, Value]) -> None:
         """A change was asked for at `started`."""
 
+    def begin_run(self, run_id: str, name: str, started: int, attributes: dict[str, Value]) -> None:
+        """Something began that makes many changes; it lasts until `finish`."""
+
+    def consider(self, correlation_id: str, name: str, started: int, attributes: dict[str, Value], run_id: str) -> bool:
+        """A change that may turn out to be none, as part of a run; False when it is not to be told of."""
+
+    def join(self, correlation_id: str, name: str, started: int, attributes: dict[str, Value]) -> None:
+        """Somebody else has stored a change; nothing happens when it is known here."""
+
     def record(self, correlation_id: str, step: Step) -> None:
         """A step of a change has been taken."""
 
@@ -45,8 +60,8 @@ class Recorder(Protocol):
     def settle(self, correlation_id: str, outcome: str, *, failed: bool) -> None:
         """Whoever asked has an answer: the trace ends here unless something was stored."""
 
-    def finish(self, correlation_id: str, outcome: str, *, failed: bool) -> None:
-        """The change has come to its end."""
+    def finish(self, correlation_id: str, outcome: str, *, failed: bool, attributes: dict[str, Value]) -> None:
+        """The change, or the run, has come to its end."""
 
 
 class _Current:
@@ -80,6 +95,37 @@ def begin(correlation_id: str, name: str, started: int = 0, **attributes: Value)
         _Current.recorder.begin(correlation_id, name, started or now(), attributes)
 
 
+@contextmanager
+def run(run_id: str, name: str, **attributes: Value) -> Iterator[None]:
+    """The block, with the tasks that it starts, makes many changes. `finish` says how it ended."""
+    recorder = _Current.recorder
+    if recorder is None:
+        yield
+        return
+    recorder.begin_run(run_id, name, now(), attributes)
+    token = _RUN.set(run_id)
+    try:
+        yield
+    finally:
+        _RUN.reset(token)
+        recorder.finish(run_id, "unfinished", failed=True, attributes={})
+
+
+def consider(correlation_id: str, name: str, **attributes: Value) -> bool:
+    """The present run looks at a change. Its trace is kept only if something is stored, or if it fails.
+
+    False: nothing is kept, and the caller must not settle it; an event of the same change may be under way.
+    """
+    recorder = _Current.recorder
+    return recorder is not None and recorder.consider(correlation_id, name, now(), attributes, _RUN.get())
+
+
+def join(correlation_id: str, name: str, **attributes: Value) -> None:
+    """A change is in the database that somebody else may have put there: follow it to the routers here."""
+    if _Current.recorder is not None and correlation_id:
+        _Current.recorder.join(correlation_id, name, now(), attributes)
+
+
 def span(name: str, **attributes: Value) -> AbstractContextManager[None]:
     """The block is a step of the change whose correlation id this task has (`logging.correlation`)."""
     return _NOTHING if _Current.recorder is None else _span(name, attributes)
@@ -109,10 +155,10 @@ def settle(correlation_id: str, outcome: str, *, failed: bool = False) -> None:
         _Current.recorder.settle(correlation_id, outcome, failed=failed)
 
 
-def finish(correlation_id: str, outcome: str, *, failed: bool = False) -> None:
-    """The change has come to its end."""
+def finish(correlation_id: str, outcome: str, *, failed: bool = False, **attributes: Value) -> None:
+    """The change, or the run, has come to its end."""
     if _Current.recorder is not None:
-        _Current.recorder.finish(correlation_id, outcome, failed=failed)
+        _Current.recorder.finish(correlation_id, outcome, failed=failed, attributes=attributes)
 
 
 def now() -> int:

@@ -27,6 +27,11 @@ class Outcome(msgspec.Struct, frozen=True):
     word: Word
     detail: str = ""
 
+    @property
+    def failed(self) -> bool:
+        """Whether it was not carried out."""
+        return self.word in {"refused", "failed", "mismatch"}
+
 
 class Handler(Protocol):
     """One event type or several."""

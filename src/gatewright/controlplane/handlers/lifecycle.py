@@ -120,12 +120,14 @@ class Lifecycle:
         while self._tools.now() + delay - event.received < FETCH_PATIENCE:
             await asyncio.sleep(delay)
             if self._tools.tombstones.since(payload.artifact_id, event.received):
+                tracing.settle(event.correlation_id, "overtaken")
                 return
             result = await self._apply(event, payload, document, performed_at)
             if not isinstance(result, Refused) or result.code != "UNKNOWN_REFERENCE":
                 break
             delay = min(2 * delay, LONGEST_REFERENCE_DELAY)
-        self._answer(event, payload, result or Refused("UNKNOWN_REFERENCE", "what it refers to did not come"))
+        missing = Refused("UNKNOWN_REFERENCE", "what it refers to did not come")
+        self._settled(event, self._answer(event, payload, result or missing))
 
     async def _apply(
         self, event: Event, payload: DeploymentEvent, document: dict[str, Any], performed_at: datetime | None
@@ -207,6 +209,11 @@ class Lifecycle:
             return False
         row = await self._tools.deployments.resolve(payload.artifact_id)
         return row is not None and row.deployed_at is not None and row.deployed_at >= performed_at
+
+    def _settled(self, event: Event, outcome: Outcome) -> None:
+        """What was postponed has come to its end, unless it is postponed once more."""
+        if outcome.word != "postponed":
+            tracing.settle(event.correlation_id, outcome.word, failed=outcome.failed)
 
     def _said(self, event: Event, payload: DeploymentEvent, detail: str) -> None:
         self._tools.acks.outcome(payload, correlation_id=event.correlation_id, received=event.received, detail=detail)

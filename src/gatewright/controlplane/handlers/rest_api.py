@@ -18,6 +18,7 @@ from gatewright.controlplane.handlers.lifecycle import (
     Lifecycle,
 )
 from gatewright.deployment.results import Applied, Refused, Stale
+from gatewright.observability import tracing
 from gatewright.wire.events import DeploymentEvent
 from gatewright.wire.kinds import ArtifactKind
 
@@ -99,8 +100,10 @@ class RestApis(Lifecycle):
 
     async def _after_import(self, event: Event, payload: DeploymentEvent, local_id: str) -> None:
         await self._tools.echoes.settled(local_id, event.received + FETCH_PATIENCE - self._tools.now())
-        if not self._tools.tombstones.since(payload.artifact_id, event.received):
-            await self._deploy(event, payload, None)
+        if self._tools.tombstones.since(payload.artifact_id, event.received):
+            tracing.settle(event.correlation_id, "overtaken")
+            return
+        self._settled(event, await self._deploy(event, payload, None))
 
     async def _waits_for_import(self, event: Event, payload: DeploymentEvent, document: dict[str, Any]) -> bool:
         """Whether the event is tried again later: it may have overtaken the answer to an import, which tells the id."""
@@ -125,8 +128,9 @@ class RestApis(Lifecycle):
         while self._tools.now() + delay - event.received < FETCH_PATIENCE:
             await asyncio.sleep(delay)
             if self._tools.tombstones.since(payload.artifact_id, event.received):
+                tracing.settle(event.correlation_id, "overtaken")
                 return
             if await self._tools.deployments.resolve(payload.artifact_id) is not None:
                 break
             delay = min(2 * delay, LONGEST_REFERENCE_DELAY)
-        await self._deploy(event, payload, None)
+        self._settled(event, await self._deploy(event, payload, None))

@@ -5,6 +5,7 @@ control plane manages (and, with an issuer configured, only for that issuer's); 
 empty list of an API Manager ends nothing. Equal keys cost no write.
 """
 
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -17,6 +18,7 @@ from gatewright.controlplane.rest import CallFailed
 from gatewright.controlplane.sync.contract import Circumstances
 from gatewright.controlplane.sync.report import StepReport
 from gatewright.controlplane.sync.shrinkage import Shrinkage
+from gatewright.controlplane.sync.traced import traced
 from gatewright.deployment import KeyEvent
 from gatewright.deployment.results import KeyApplied, KeyIgnored, KeyRevoked
 from gatewright.observability.logging import get_logger
@@ -97,9 +99,11 @@ class ApiKeyStep:
             )
             return len(gone)
         for key in gone:
-            result = await self._tools.deployments.revoke_key_by_event(
-                key.api_id, key.name, correlation_id=f"sync-{key.uuid}"
+            correlation_id = str(uuid.uuid4())
+            revocation = self._tools.deployments.revoke_key_by_event(
+                key.api_id, key.name, correlation_id=correlation_id
             )
+            result = await traced(revocation, correlation_id, "reconcile key", artifact=key.api_id)
             counts["revoked"] += isinstance(result, KeyRevoked)
         return 0
 
@@ -112,7 +116,9 @@ class ApiKeyStep:
         if existing is not None and not _differs(event, existing):
             counts["unchanged"] += 1
             return
-        result = await self._tools.deployments.apply_key(event, limited=False, correlation_id=row.etag_or_derived())
+        correlation_id = row.etag_or_derived()
+        change = self._tools.deployments.apply_key(event, limited=False, correlation_id=correlation_id)
+        result = await traced(change, correlation_id, "reconcile key", artifact=row.artifact_uuid)
         if isinstance(result, KeyApplied):
             counts["applied"] += 1
         elif isinstance(result, KeyIgnored):

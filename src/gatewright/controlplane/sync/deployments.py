@@ -10,7 +10,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from gatewright.controlplane.config import LinkConfig
 from gatewright.controlplane.events import moment
@@ -21,8 +21,10 @@ from gatewright.controlplane.sync.contract import Circumstances
 from gatewright.controlplane.sync.diff import Diff, Update, control_plane_id, diff
 from gatewright.controlplane.sync.report import StepReport
 from gatewright.controlplane.sync.shrinkage import Shrinkage
+from gatewright.controlplane.sync.traced import traced
 from gatewright.deployment.ids import Clock
 from gatewright.deployment.results import Applied, Change, Refused, Stale
+from gatewright.observability import tracing
 from gatewright.observability.logging import get_logger
 from gatewright.store.rows import ArtifactHead
 from gatewright.wire.acks import PROCESSING_ERROR
@@ -128,7 +130,9 @@ class _Run:
     async def delete(self, row: ArtifactHead, *, is_last: bool = True) -> bool:
         """Remove an artifact with its keys; False when others stand on it, which is an error the last time only."""
         at = Timestamp.from_ms(round(self._clock().timestamp() * 1000))
-        result = await self._tools.deployments.apply_delete(row.uuid, correlation_id=derived_uuid(row.uuid, at))
+        correlation_id = derived_uuid(row.uuid, at)
+        deletion = self._tools.deployments.apply_delete(row.uuid, correlation_id=correlation_id)
+        result = await traced(deletion, correlation_id, "reconcile delete", artifact=row.uuid)
         if isinstance(result, Refused):
             in_use = result.code == "IN_USE"
             if is_last or not in_use:
@@ -140,7 +144,8 @@ class _Run:
 
     async def fetch(self, rows: Sequence[DeploymentRow]) -> None:
         """Download a batch and store each document. A batch that fails leaves the others alone."""
-        batch = await self._tools.rest.fetch_batch([row.deployment_id for row in rows])
+        with tracing.span("fetch", batch=len(rows)):
+            batch = await self._tools.rest.fetch_batch([row.deployment_id for row in rows])
         if isinstance(batch, CallFailed):
             self.errors.append(str(batch))
             self.counts["missing"] += len(rows)
@@ -172,7 +177,7 @@ class _Run:
     async def _apply(self, row: DeploymentRow, document: dict[str, Any], performed_at: datetime | None) -> None:
         if self._tools.tombstones.since(row.artifact_id, self._circumstances.started):
             return
-        result = await self._tools.deployments.apply_deploy(
+        deployment = self._tools.deployments.apply_deploy(
             row.artifact_id,
             document,
             deployment_id=row.deployment_id,
@@ -180,6 +185,7 @@ class _Run:
             correlation_id=_correlation(row),
             gone=self.gone,
         )
+        result = await traced(deployment, _correlation(row), "reconcile deploy", artifact=row.artifact_id)
         match result:
             case Applied(change=change):
                 self.counts["deployed"] += 1
@@ -211,13 +217,15 @@ class _Run:
             deployed_at = None
         if deployed_at is None or self._tools.tombstones.since(remote.artifact_id, self._circumstances.started):
             return
-        result = await self._tools.deployments.apply_status(
+        state: Literal["deployed", "undeployed"] = "deployed" if update.deployed else "undeployed"
+        change = self._tools.deployments.apply_status(
             update.local.uuid,
-            state="deployed" if update.deployed else "undeployed",
+            state=state,
             deployment_id=update.deployment_id,
             deployed_at=deployed_at,
             correlation_id=_correlation(remote),
         )
+        result = await traced(change, _correlation(remote), f"reconcile {state}", artifact=remote.artifact_id)
         if isinstance(result, Applied):
             self.counts["updated"] += 1
             self._acknowledge(remote, result.change)

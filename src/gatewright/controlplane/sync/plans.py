@@ -1,5 +1,6 @@
 """Subscription plans: one list. Plans made at the gateway stay. Source: control-plane protocol reference 4.4."""
 
+import uuid
 from typing import Final
 
 from gatewright.controlplane.handlers.contract import Tools
@@ -8,6 +9,7 @@ from gatewright.controlplane.rest import CallFailed
 from gatewright.controlplane.sync.contract import Circumstances
 from gatewright.controlplane.sync.report import StepReport
 from gatewright.controlplane.sync.shrinkage import Shrinkage
+from gatewright.controlplane.sync.traced import traced
 from gatewright.controlplane.words import quoted
 from gatewright.deployment import PlanEvent
 from gatewright.deployment.ids import Clock
@@ -45,12 +47,14 @@ class PlanStep:
                 errors.append(f"plan {quoted(row.id)}: expiryTime is beyond all calendars")
         is_readable = not errors
         try:
-            done = await self._tools.deployments.subscriptions.replace_plans(
+            correlation_id = str(uuid.uuid4())
+            change = self._tools.deployments.subscriptions.replace_plans(
                 wanted,
                 asked_at=asked_at,
                 believes=lambda known, doomed: is_readable and self._shrinkage.believes("plans", known, doomed),
-                correlation_id="sync-plans",
+                correlation_id=correlation_id,
             )
+            done = await traced(change, correlation_id, "reconcile plans")
         except StoreUnavailable as problem:
             return StepReport(name="plans", errors=(*errors, str(problem)))
         errors += [f"{each.reason}: {each.message}" for each in done.ignored]

@@ -17,11 +17,15 @@ class StepReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Reconcile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """All of it. `trigger`: connect, interval, request, overflow, missed, retry or confirmation."""
+    """All of it. `trigger`: connect, interval, request, overflow, missed, retry or confirmation.
+
+    `correlation_id`: of the run, in its log lines and its trace; each change has its own.
+    """
 
     at: datetime
     trigger: str
     seconds: float
+    correlation_id: str = ""
     steps: tuple[StepReport, ...] = ()
 
     @property

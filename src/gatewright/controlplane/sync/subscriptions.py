@@ -7,6 +7,7 @@ before any of them is believed.
 """
 
 import asyncio
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,6 +20,7 @@ from gatewright.controlplane.sync.contract import Circumstances
 from gatewright.controlplane.sync.diff import control_plane_id
 from gatewright.controlplane.sync.report import StepReport
 from gatewright.controlplane.sync.shrinkage import Shrinkage
+from gatewright.controlplane.sync.traced import traced
 from gatewright.deployment.ids import Clock
 from gatewright.observability.logging import get_logger
 from gatewright.store import StoreUnavailable
@@ -139,13 +141,15 @@ class SubscriptionStep:
     ) -> None:
         cp_id = control_plane_id(api)
         try:
-            done = await self._subscriptions.replace_subscriptions(
+            correlation_id = str(uuid.uuid4())
+            change = self._subscriptions.replace_subscriptions(
                 api.uuid,
                 [from_row(row, cp_id) for row in listed],
                 asked_at=asked_at,
                 believes=lambda _known, _doomed: is_believed,
-                correlation_id=f"sync-{api.uuid}",
+                correlation_id=correlation_id,
             )
+            done = await traced(change, correlation_id, "reconcile subscriptions", artifact=api.uuid)
         except StoreUnavailable as problem:
             errors.append(str(problem))
             return
