@@ -198,3 +198,30 @@ async def test_a_deprecated_secret_stays_where_it_is_and_comes_to_nobody_else(ma
 async def _serving(client, gateway):
     (row,) = [each for each in await client.deployments(artifact="orders") if each.gateway == gateway]
     return row.status == "DEPLOYED"
+
+
+async def test_what_was_deployed_before_comes_back(site, client, hub_settings):
+    settings = await hub_settings()
+    async with site.linked(settings) as plane:
+        await connected(plane)
+        for path in ("/first", "/second"):
+            document = rest_api("orders")
+            document["spec"]["operations"][0]["path"] = path
+            await client.deploy(deployed(document), ["edge"])
+            assert await status_of(client, "orders") == [("edge", "DEPLOYED")]
+        _, oldest = await client.history("orders")
+        await client.restore("orders", oldest.id)
+        assert await status_of(client, "orders") == [("edge", "DEPLOYED")]
+        row = await site.row("orders")
+        assert row.deployment_id == oldest.id
+        assert "/first" in str(row.document)
+        # A reconcile finds nothing to do.
+        report = await plane.reconcile()
+        assert (report.errors, (await site.row("orders")).deployment_id) == ((), oldest.id)
+    # Also while the gateway is away.
+    newest = (await client.history("orders"))[0]
+    await client.restore("orders", newest.id)
+    async with site.linked(settings) as plane:
+        await connected(plane)
+        await until(lambda: _serving(client, "edge"))
+        assert "/second" in str((await site.row("orders")).document)

@@ -140,9 +140,9 @@ def test_what_happens_while_the_gateway_is_away(hub: Hub, edge: Gateway, backend
 
 
 def command(hub: Hub, *arguments: str, given: str = "") -> str:
-    """A command of the program about the hub's secrets, with its standard input; what it printed."""
+    """A command of the program about the hub, with its standard input; what it printed."""
     ran = subprocess.run(
-        [*PROGRAM, "hub", "secrets", *arguments, "--data-dir", str(hub.data_dir)],
+        [*PROGRAM, "hub", *arguments, "--data-dir", str(hub.data_dir)],
         input=given, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
@@ -153,13 +153,13 @@ def test_secrets_of_the_hub_through_their_life(hub: Hub, edge: Gateway, backend:
     def reaches(path: str) -> bool:
         return bool(edge.get("/tenants/items").json["path"] == path)
 
-    command(hub, "create", "tenant", given="first-of-tenant\n")
+    command(hub, "secrets", "create", "tenant", given="first-of-tenant\n")
     upstream = f'http://127.0.0.1:{backend.port}/{{{{ secret "tenant" }}}}'
     assert deploy(hub, "tenants", backend.port, upstream={"main": {"url": upstream}}) == "DEPLOYED"
     assert reaches("/first-of-tenant/items")
-    assert "ACTIVE" in command(hub, "list")
-    command(hub, "deprecate", "tenant")
-    command(hub, "change", "tenant", given="second-of-tenant\n")
+    assert "ACTIVE" in command(hub, "secrets", "list")
+    command(hub, "secrets", "deprecate", "tenant")
+    command(hub, "secrets", "change", "tenant", given="second-of-tenant\n")
     assert edge.admin.post("/sync").status_code == 200
     edge.stop()
     edge.start()
@@ -168,14 +168,27 @@ def test_secrets_of_the_hub_through_their_life(hub: Hub, edge: Gateway, backend:
     assert reaches("/first-of-tenant/items"), "what is deprecated stays where it is"
     hub.stop()
     hub.start()
-    assert "DEPRECATED" in command(hub, "list")
-    command(hub, "activate", "tenant")
+    assert "DEPRECATED" in command(hub, "secrets", "list")
+    command(hub, "secrets", "activate", "tenant")
     edge.wait_for_link()
     assert edge.admin.post("/sync").status_code == 200
     until(lambda: reaches("/second-of-tenant/items"), "the new value is used")
     hub.ask(lambda client: client.delete_artifact("tenants"))
-    command(hub, "delete", "tenant")
-    assert "tenant" not in command(hub, "list")
+    command(hub, "secrets", "delete", "tenant")
+    assert "tenant" not in command(hub, "secrets", "list")
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_going_back_to_what_was_deployed_before(hub: Hub, edge: Gateway, backend: Backend) -> None:
+    for path in ("/first", "/second"):
+        assert deploy(hub, "rolled", backend.port, operations=[{"method": "GET", "path": path}]) == "DEPLOYED"
+    assert [edge.get(f"/rolled{path}").status for path in ("/first", "/second")] == [404, 200]
+    oldest = hub.ask(lambda client: client.history("rolled"))[-1].id
+    assert oldest in command(hub, "history", "rolled")
+    assert "/first" in command(hub, "history", "rolled", oldest)
+    assert "DEPLOYED" in command(hub, "restore", "rolled", oldest)
+    assert [edge.get(f"/rolled{path}").status for path in ("/first", "/second")] == [200, 404]
+    hub.ask(lambda client: client.delete_artifact("rolled"))
 
 
 def test_a_hub_that_dies_and_comes_back(hub: Hub, edge: Gateway, backend: Backend) -> None:

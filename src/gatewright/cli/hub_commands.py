@@ -172,9 +172,9 @@ def deploy(
             deployed = await client.deploy(await client.convert_openapi(document, **options), gateway or ())
         else:
             deployed = await client.deploy(document, gateway or ())
-        return deployed, await _settled(client, deployed, timeout if wait else 0.0)
+        return deployed, await settled(client, deployed, timeout if wait else 0.0)
 
-    _show_deployments(*ask(hub, data_dir, token_file, ca_file, question), form, wait=wait)
+    show_deployments(*ask(hub, data_dir, token_file, ca_file, question), form, wait=wait)
 
 
 def undeploy(
@@ -192,9 +192,9 @@ def undeploy(
 
     async def question(client: "HubClient") -> tuple["Deployed", list["DeploymentView"]]:
         deployed = await client.undeploy(api, gateway or ())
-        return deployed, await _settled(client, deployed, timeout if wait else 0.0)
+        return deployed, await settled(client, deployed, timeout if wait else 0.0)
 
-    _show_deployments(*ask(hub, data_dir, token_file, ca_file, question), form, wait=wait)
+    show_deployments(*ask(hub, data_dir, token_file, ca_file, question), form, wait=wait)
 
 
 def delete(
@@ -292,11 +292,13 @@ def _tell(change: "Change", form: Format) -> None:
     sys.stdout.flush()
 
 
-async def _settled(client: "HubClient", deployed: "Deployed", wait: float) -> list["DeploymentView"]:
+async def settled(client: "HubClient", deployed: "Deployed", wait: float) -> list["DeploymentView"]:
+    """What gateways say of a deployment, within `wait` seconds."""
     return await client.deployments(artifact=deployed.artifact.id, wait=wait) if wait else list(deployed.deployments)
 
 
-def _show_deployments(deployed: "Deployed", views: list["DeploymentView"], form: Format, *, wait: bool) -> None:
+def show_deployments(deployed: "Deployed", views: list["DeploymentView"], form: Format, *, wait: bool) -> None:
+    """Print deployments; when they were waited for, one that is not well is a Failure."""
     data = {"artifact": plain(deployed.artifact), "deployments": plain(views)}
     if views:
         output.show(data, form, lambda: _deployment_table(views))

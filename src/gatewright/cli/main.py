@@ -141,6 +141,7 @@ def _config() -> Group:
 
 def _hub() -> Group:
     module, credentials = f"{_HERE}hub_commands", f"{_HERE}hub_token_commands"
+    history = f"{_HERE}hub_history_commands"
     token = Group(
         "token",
         (
@@ -174,6 +175,8 @@ def _hub() -> Group:
             Entry("delete", f"{module}:delete", "Delete an API everywhere."),
             Entry("artifacts", f"{module}:artifacts", "List the APIs of the hub, or show one."),
             Entry("deployments", f"{module}:list_deployments", "List what is deployed where."),
+            Entry("history", f"{history}:history", "List everything of an API that was deployed."),
+            Entry("restore", f"{history}:restore", "Go back to what a gateway had before."),
             keys,
             *_hub_consumers(),
             _api_manager(),

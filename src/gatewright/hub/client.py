@@ -25,6 +25,7 @@ from gatewright.hub.views import (
     Health,
     IssuedApiKey,
     IssuedToken,
+    RecordView,
     TokenView,
 )
 
@@ -113,6 +114,19 @@ class HubClient(ConsumerCalls):
         """Take an artifact from gateways, from all when none is named."""
         query = [("gateway", handle) for handle in gateways]
         return await self.send("POST", f"/artifacts/{segment(ref)}/undeploy", Deployed, query=query)
+
+    async def history(self, ref: str, *, gateway: str = "") -> list[RecordView]:
+        """Everything of an artifact that was deployed, the newest first."""
+        return await self.get_list(f"/artifacts/{segment(ref)}/deployments", RecordView, [("gateway", gateway)])
+
+    async def record(self, ref: str, deployment_id: str) -> RecordView:
+        """One of them, with its document."""
+        return await self.get_one(f"/artifacts/{segment(ref)}/deployments/{segment(deployment_id)}", RecordView)
+
+    async def restore(self, ref: str, deployment_id: str) -> Deployed:
+        """Deploy one of them anew, where it was deployed."""
+        path = f"/artifacts/{segment(ref)}/deployments/{segment(deployment_id)}/restore"
+        return await self.send("POST", path, Deployed)
 
     async def artifacts(self, *, origin: str = "", kind: str = "") -> list[ArtifactView]:
         """Artifacts by handle; origin `control_plane` (made here) or `gateway_api` (pushed by gateways)."""

@@ -81,12 +81,12 @@ class AckOutcome(enum.Enum):
 
 def deploy_document(unit: Unit, document: Document, handles: tuple[str, ...]) -> str:
     """Store a document and deploy it to the gateways named; answers the artifact's id."""
-    return _deploy_to(unit, artifacts.store_document(unit, document), handles)
+    return _deploy_to_all(unit, artifacts.store_document(unit, document), handles)
 
 
 def deploy_again(unit: Unit, ref: str, handles: tuple[str, ...]) -> str:
     """Deploy an artifact's present document to the gateways named; answers the artifact's id."""
-    return _deploy_to(unit, artifacts.deployable(unit.connection, ref), handles)
+    return _deploy_to_all(unit, artifacts.deployable(unit.connection, ref), handles)
 
 
 def undeploy(unit: Unit, ref: str, handles: tuple[str, ...]) -> str:
@@ -315,20 +315,25 @@ def set_status(
     )
 
 
-def _deploy_to(unit: Unit, artifact: Stored, handles: tuple[str, ...]) -> str:
+def deploy_to(unit: Unit, artifact: Stored, handle: str, deployment_id: str = "") -> None:
+    """Deploy the artifact's present document to a gateway, or a record of what it had before. ApiError 404."""
+    target = unit.connection.execute(_TARGET, {"artifact": artifact.id, "handle": handle}).first()
+    if target is None:
+        raise not_found("gateway", handle)
+    deployment_id = deployment_id or record(unit, artifact.id, target.id, artifact.document)
+    _change(unit, artifact, target.id, deployment_id, deployed=True, after_ms=target.performed_at)
+    # A gateway drops keys of an artifact that it does not know yet, so they follow each deployment.
+    if target.has_keys:
+        keys.announce_all(unit, artifact.id, target.id)
+        applications.announce_all(unit, artifact.id, target.id)
+    # Until now this gateway was told of none of them; later ones reach it as they are made.
+    if target.performed_at is None:
+        subscriptions.announce_all(unit, artifact.id, target.id)
+
+
+def _deploy_to_all(unit: Unit, artifact: Stored, handles: tuple[str, ...]) -> str:
     for handle in dict.fromkeys(handles):
-        target = unit.connection.execute(_TARGET, {"artifact": artifact.id, "handle": handle}).first()
-        if target is None:
-            raise not_found("gateway", handle)
-        deployment_id = record(unit, artifact.id, target.id, artifact.document)
-        _change(unit, artifact, target.id, deployment_id, deployed=True, after_ms=target.performed_at)
-        # A gateway drops keys of an artifact that it does not know yet, so they follow each deployment.
-        if target.has_keys:
-            keys.announce_all(unit, artifact.id, target.id)
-            applications.announce_all(unit, artifact.id, target.id)
-        # Until now this gateway was told of none of them; later ones reach it as they are made.
-        if target.performed_at is None:
-            subscriptions.announce_all(unit, artifact.id, target.id)
+        deploy_to(unit, artifact, handle)
     return artifact.id
 
 

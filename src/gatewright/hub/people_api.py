@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gatewright import __version__
-from gatewright.hub import artifacts, deployments, event_log, gateways, keys, manifests, openapi, watch_api
+from gatewright.hub import artifacts, deployments, event_log, gateways, history, keys, manifests, openapi, watch_api
 from gatewright.hub.admin import Administrator
 from gatewright.hub.consumers_api import ConsumersApi
 from gatewright.hub.documents import as_yaml, read_document, read_tree
@@ -70,6 +70,9 @@ class PeopleApi:
             ("DELETE", "/artifacts/{ref}", self._delete_artifact),
             ("POST", "/artifacts/{ref}/deploy", self._deploy_again),
             ("POST", "/artifacts/{ref}/undeploy", self._undeploy),
+            ("GET", "/artifacts/{ref}/deployments", self._list_records),
+            ("GET", "/artifacts/{ref}/deployments/{id}", self._get_record),
+            ("POST", "/artifacts/{ref}/deployments/{id}/restore", self._restore),
             ("GET", "/artifacts/{ref}/api-keys", self._list_keys),
             ("POST", "/artifacts/{ref}/api-keys", self._create_key),
             ("DELETE", "/artifacts/{ref}/api-keys/{name}", self._revoke_key),
@@ -184,6 +187,20 @@ class PeopleApi:
     async def _undeploy(self, request: Request) -> Response:
         ref, handles = request.path_params["ref"], _gateway_handles(request)
         return await self._changed(lambda unit: deployments.undeploy(unit, ref, handles), 200)
+
+    async def _list_records(self, request: Request) -> Response:
+        ref, gateway = request.path_params["ref"], request.query_params.get("gateway", "")
+        return _listed(
+            await self._services.store.read(lambda connection: history.views(connection, ref, gateway=gateway))
+        )
+
+    async def _get_record(self, request: Request) -> Response:
+        ref, wanted = request.path_params["ref"], request.path_params["id"]
+        return as_json(await self._services.store.read(lambda connection: history.view(connection, ref, wanted)))
+
+    async def _restore(self, request: Request) -> Response:
+        ref, wanted = request.path_params["ref"], request.path_params["id"]
+        return await self._changed(lambda unit: history.restore(unit, ref, wanted), 201)
 
     async def _changed(self, work: Callable[[Unit], str], status: int) -> Response:
         artifact_id = await self._services.store.write(work)

@@ -81,6 +81,16 @@ class DeploymentView(View, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class RecordView(View, frozen=True, kw_only=True):
+    """Something that was deployed. `document` only where one record was asked for."""
+
+    id: str
+    gateway: str
+    status: str
+    created_at: str
+    document: str = ""
+
+
 class Deployed(View, frozen=True, kw_only=True):
     """Answer to a deploy: the artifact as stored and its new deployments."""
 
