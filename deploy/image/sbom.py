@@ -6,6 +6,7 @@ standard library: it runs inside the image build.
 
 import argparse
 import json
+import platform
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,8 +14,8 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
-DPKG = Path("/var/lib/dpkg/status")
-SYSTEM = Path("/etc/os-release")
+DPKG = "var/lib/dpkg/status"
+SYSTEM = "etc/os-release"
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
@@ -24,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Bill of materials (CycloneDX) of this Python environment.")
     parser.add_argument("--lock", type=Path, required=True, help="requirements file with hashes")
     parser.add_argument("--name", required=True, help="name of the image")
+    parser.add_argument("--root", type=Path, default=Path("/"), help="the system that goes with it")
     parser.add_argument("--without", action="append", default=[], help="package that the image does not hold")
     arguments = parser.parse_args()
     found = {_normalized(found.name): found for found in distributions()}
@@ -32,7 +34,8 @@ def main() -> None:
     left_out = {_normalized(name) for name in arguments.without}
     components = [
         *(python_component(found[name], hashes.get(name, ())) for name in sorted(found) if name not in left_out),
-        *debian_components(DPKG, SYSTEM),
+        interpreter(),
+        *debian_components(arguments.root / DPKG, arguments.root / SYSTEM),
     ]
     version = own.version if own is not None else ""
     json.dump(document(arguments.name, version, components), sys.stdout, indent=1)
@@ -84,6 +87,13 @@ def python_component(found: Distribution, hashes: Iterable[str]) -> dict[str, An
     if accepted:
         component["properties"] = accepted
     return component
+
+
+def interpreter() -> dict[str, Any]:
+    """Python itself; on bases that do not have it from a package, nothing else would name it."""
+    version = platform.python_version()
+    purl = f"pkg:generic/python@{version}"
+    return {"type": "platform", "bom-ref": purl, "name": "python", "version": version, "purl": purl}
 
 
 def debian_components(status: Path, system: Path) -> Iterator[dict[str, Any]]:
