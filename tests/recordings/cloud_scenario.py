@@ -14,6 +14,17 @@ from gatewright.hub.config import HubConfig
 from gatewright.hub.server import Hub
 
 EDGE = "edge"
+TOOLS = {
+    "apiVersion": "gateway.api-platform.wso2.com/v1",
+    "kind": "Mcp",
+    "metadata": {"name": "tools"},
+    "spec": {
+        "displayName": "Tools",
+        "version": "v1.0",
+        "context": "/tools",
+        "upstream": {"url": "http://127.0.0.1:9999"},
+    },
+}
 
 
 async def record(folder: Path, work: Path) -> None:
@@ -51,14 +62,32 @@ async def _life(scenario: Scenario[HubClient], work: Path, settings: Any) -> Non
         await people("an API that cannot be served", lambda hub: hub.deploy(yaml.safe_dump(doomed), [EDGE]))
         # Else the reconcile after the next connect is incomplete, and is repeated after a time of its own.
         await people("is given up", lambda hub: hub.delete_artifact("doomed"))
+        await people("the key gets another value", lambda hub: hub.regenerate_key("orders", "till"))
         await people("the key is revoked", lambda hub: hub.revoke_key("orders", "till"))
         await people("the subscription ends", lambda hub: hub.delete_subscription(issued.subscription.id))
         await scenario.at_gateway("an API is made at the gateway", {"create": document("local")})
         await people("it gets a key", lambda hub: hub.create_key("local", "visitor"))
+        await people("an MCP proxy is deployed", lambda hub: hub.deploy(yaml.safe_dump(TOOLS), [EDGE]))
+        # Fetched when the deployment comes; the list that follows the next connect tells of its version.
+        await scenario.client.create_secret("backend-path", "a-recorded-value")
+        await scenario.second()
+        tenants = {"main": {"url": 'http://127.0.0.1:9999/{{ secret "backend-path" }}'}}
+        naming = yaml.safe_dump(document("tenants", upstream=tenants))
+        await people("an API names a secret", lambda hub: hub.deploy(naming, [EDGE]))
         await scenario.dropped("the connection is lost and comes back")
+        await scenario.client.modify_secret("backend-path", status="DEPRECATED", value="another-recorded-value")
+        await scenario.second()
+        await scenario.dropped("the secret is deprecated, and the connection is lost again")
+        await people("the API that names it is deleted", lambda hub: hub.delete_artifact("tenants"))
         await people("the API is undeployed", lambda hub: hub.undeploy("orders", [EDGE]))
         await people("and deployed again", lambda hub: hub.deploy_again("orders", [EDGE]))
+        await people("what was deployed first comes back", _restored)
     async with scenario.gateway("a gateway without memory takes its place", work / "second.db", settings):
         await people("the API is deleted", lambda hub: hub.delete_artifact("orders"))
         await scenario.at_gateway("another API is made at the gateway", {"create": document("other")})
         await scenario.at_gateway("and deleted there", {"delete": "other"})
+
+
+async def _restored(hub: HubClient) -> None:
+    first = (await hub.history("orders"))[-1]
+    await hub.restore("orders", first.id)

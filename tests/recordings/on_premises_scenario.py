@@ -81,6 +81,12 @@ async def _life(scenario: Scenario[ApiManagerClient], work: Path) -> None:
         await at_gateway("and deployed again", {"update": _with_state(edited, "deployed")}, echo=True)
         await scenario.dropped("the connection is lost and comes back")
         await people("it is undeployed there", lambda apim: _undeployed(apim, orders))
+    # An API Manager keeps events for a gateway that is away, and sends them when it is back.
+    await scenario.client.publish_change(pets, [GATEWAY], operations=[{"target": "/pet/{id}", "verb": "GET"}])
+    await scenario.second()
+    async with scenario.gateway(
+        "the gateway comes back to what happened meanwhile", work / "first.db", by_client, flow="client"
+    ):
         await at_gateway("another API is made at the gateway", {"create": document("local")}, echo=True)
         await at_gateway("and deleted at the gateway", {"delete": "local"}, echo=True)
         await people("the first API is undeployed there", lambda apim: _undeployed(apim, pets))

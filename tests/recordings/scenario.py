@@ -1,5 +1,6 @@
 """What a scenario is made of: steps at both sides, each of which ends when nothing passes any more."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -66,6 +67,10 @@ class Scenario(Generic[C]):
         result = await done(self.client)
         await self.ends()
         return result
+
+    async def second(self) -> None:
+        """After something that is done between two steps: times in whole seconds are then in order, too."""
+        await asyncio.sleep(1.1)
 
     async def ends(self) -> None:
         await until(lambda: bool(self.recorder.steps[-1]["conversation"]))

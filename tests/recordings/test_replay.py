@@ -12,7 +12,7 @@ import pytest
 from controlplane_lab import running_site, until
 from recorded_conversation import FIRST_TIME, POLICY, Tidied, made, read, shown, time_after
 from recorded_credentials import Credentials, presented
-from recorded_replay import Differs, Replay
+from recorded_replay import PATIENCE, Differs, Replay
 from recorded_site import TOKEN, act, register, settings_for, stored
 
 from gatewright.controlplane.echoes import deployment_id
@@ -61,7 +61,7 @@ async def leaves(site, step) -> None:
     async def same() -> bool:
         return await stored(site) == step["leaves"]
 
-    await until(same)
+    await until(same, PATIENCE)
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
