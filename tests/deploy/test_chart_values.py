@@ -168,7 +168,7 @@ def test_listener_certificate(chart: Chart) -> None:
 
 
 @pytest.mark.conforms("OP-050")
-def test_a_change_of_the_configuration_rolls_both_deployments(chart: Chart) -> None:
+def test_a_change_of_the_configuration_rolls_the_deployments_that_read_it(chart: Chart) -> None:
     def sums(*sets: str) -> list[str]:
         found = [item for item in chart.render(sets=sets).all if item["kind"] == "Deployment"]
         return [item["spec"]["template"]["metadata"]["annotations"]["checksum/config"] for item in found]

@@ -48,7 +48,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for _, *words in commands(KUBERNETES, "helm"):
         if words[0] == "uninstall":
             continue
-        options = [word for word in words if word not in {"upgrade", "--install", "template", "--wait"}]
+        options = [word for word in words if word not in {"upgrade", "--install", "--wait", "--dry-run=server"}]
         line = [HELM, "template", *options, "--kube-version", "1.31", "--api-versions", "cert-manager.io/v1"]
         done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -81,7 +81,7 @@ def test_kubectl_names_what_the_chart_makes_or_asks_for(rendered: list[str]) -> 
         if words[3:6] == ["create", "secret", "generic"]:
             assert re.search(rf"\b(name|secretName): {words[6]}\b", everything), words[6]
             seen += 1
-    assert seen >= 6
+    assert seen >= 5
 
 
 @pytest.mark.parametrize("page", [KUBERNETES, CONTAINERS], ids=["kubernetes", "containers"])

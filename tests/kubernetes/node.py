@@ -66,14 +66,14 @@ class Node:
 
     def load(self, images: Mapping[str, str], folder: Path) -> None:
         """Images of podman, into the node under other names."""
+        archive = folder / "images.tar"
         for own, name in images.items():
-            archive = folder / "image.tar"
-            archive.unlink(missing_ok=True)
-            subprocess.run(["podman", "tag", own, name], check=True, capture_output=True)
-            subprocess.run(["podman", "save", "--quiet", "-o", str(archive), name], check=True, capture_output=True)
-            subprocess.run(["podman", "untag", own, name], check=True, capture_output=True)
-            self._ctr("images", "import", str(archive))
-            archive.unlink()
+            _podman("tag", own, name)
+        _podman("save", "--quiet", "--multi-image-archive", "-o", str(archive), *images.values())
+        for name in images.values():
+            _podman("untag", name, name)
+        self._ctr("images", "import", str(archive))
+        archive.unlink()
 
     def volume(self, name: str, size: str) -> None:
         """A volume of the node, as an administrator of the cluster gives it."""
@@ -127,8 +127,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
         with subprocess.Popen(["tar", "-C", str(FOLDER), "-c", "pause"], stdout=subprocess.PIPE) as packed:
             words = ("podman", "import", "--quiet", "--change", 'ENTRYPOINT ["/pause"]', "-", PAUSE)
             subprocess.run(words, stdin=packed.stdout, check=True, capture_output=True)
-        archive.unlink(missing_ok=True)
-        subprocess.run(["podman", "save", "--quiet", "-o", str(archive), PAUSE], check=True, capture_output=True)
+        _podman("save", "--quiet", "-o", str(archive), PAUSE)
+        _podman("rmi", PAUSE)
         self._ctr("images", "import", str(archive))
 
     def _dns(self) -> None:
@@ -207,6 +207,10 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 
     def _run(self, *words: str) -> str:
         return self._plane.run(words)
+
+
+def _podman(*words: str) -> None:
+    subprocess.run(("podman", *words), check=True, capture_output=True, timeout=300)
 
 
 class _Cloud:

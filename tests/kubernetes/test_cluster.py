@@ -5,9 +5,11 @@ import contextlib
 import http.client
 import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,13 @@ import yaml
 from deploy_api_manager import ApiManager, publisher_api, rest_api, until
 from deploy_network import GATEWAY, Network
 from documentation_pages import Reader
+from envoy_certificates import Authority
 from kubernetes_load import Load
 from kubernetes_machine import Machine
 from kubernetes_node import Node
 from kubernetes_operators import Certificates, register
 from kubernetes_programs import FOLDER
-from kubernetes_servers import ControlPlane
+from kubernetes_servers import ControlPlane, Failed
 
 from postgres_server.server import PASSWORD
 
@@ -36,6 +39,7 @@ NAMESPACE = "ap-gateway"
 NAME = "prod-gateway"
 APIM = "apim.example.com"
 IMAGES = {part: f"registry.example.com/gatewright/{part}:{images.VERSION}" for part in images.TARGETS}
+UPGRADE = ("--namespace", NAMESPACE, "--reuse-values", "--wait")
 # A node with two cores: what Pods ask for is less than what the chart proposes, the rest is the page's.
 SMALL = """
 gateway:
@@ -76,6 +80,10 @@ class Cluster:
 
     def kubectl(self, *words: str) -> str:
         return self.plane.kubectl(*words, namespace=NAMESPACE)
+
+    def type(self, *words: str) -> None:
+        """A command that is not on the page, where the page's are given."""
+        self.reader.follow(f"```sh\n{shlex.join(words)}\n```\n")
 
     def service(self, component: str) -> str:
         """The address of a Service."""
@@ -143,6 +151,8 @@ def cluster(
     (folder / "deploy").symlink_to(ROOT / "deploy")
     state = tmp_path_factory.mktemp("k")
     with contextlib.ExitStack() as stack:
+        for name in ("node", "logs/etcd"):
+            stack.callback(shutil.rmtree, state / name, ignore_errors=True)
         machine = stack.enter_context(Machine(apart, state))
         plane = stack.enter_context(ControlPlane(state, machine))
         node = stack.enter_context(Node(plane, machine, {APIM: GATEWAY}))
@@ -186,12 +196,18 @@ def test_one_controller(cluster: Cluster) -> None:
     cluster.make("up")
     cluster.serves("/up/items")
     until(lambda: cluster.apim.ask(lambda client: client.apis("name:up")), "the API made here is known there")
-    cluster.kubectl("delete", "pod", "-l", "app.kubernetes.io/component=controller")
-    cluster.kubectl("rollout", "status", "deploy/ap-gateway-controller", "--timeout=300s")
-    cluster.serves("/up/items")
-    cluster.reader.follow("```sh\nkubectl -n ap-gateway logs deploy/ap-gateway-controller > again.log\n```\n")
-    assert "Administrator" not in (cluster.reader.folder / "again.log").read_text(), "the volume has been kept"
-    cluster.reader.follow(PAGE[PAGE.index("## Remove") :])
+    for component in ("controller", "gateway-runtime"):
+        with no_loss(cluster, component):
+            _restart(cluster, component)
+    assert "Administrator" not in cluster.kubectl("logs", "deploy/ap-gateway-controller"), "the volume has been kept"
+    cluster.make("later")
+    together = ("--set", "gateway.allInOne.enabled=true")
+    cluster.type("helm", "upgrade", "ap-gateway", "deploy/helm/gateway", *UPGRADE, *together)
+    for name in ("down", "up", "later"):
+        cluster.serves(f"/{name}/items")
+    cluster.follow("Change and upgrade", "Remove")
+    assert "kind: Deployment" in (cluster.reader.folder / "rendered.yaml").read_text()
+    cluster.follow("Remove", "Tried")
     kinds = "pods,deployments,services,networkpolicies,persistentvolumeclaims"
     cluster.plane.until(lambda: not cluster.plane.get(kinds, namespace=NAMESPACE)["items"], "everything is gone")
 
@@ -200,57 +216,100 @@ def test_several_controllers_lose_no_request(cluster: Cluster, postgres_server: 
     """On PostgreSQL, with routers that scale: Pods are replaced, one after the other, and clients do not notice."""
     postgres_server.execute("CREATE DATABASE gateway")
     register(cluster.plane)
-    (cluster.reader.folder / "database.password").write_text(PASSWORD)
     _database(cluster.plane)
-    replaced = dict(cluster.reader.replaced)
-    # The server of the test has a certificate of nobody's.
-    cluster.reader.replaced = {**replaced, "sslmode: verify-full": "sslmode: require"}
+    authority = Authority()
+    (cluster.reader.folder / "database.password").write_text(PASSWORD)
+    (cluster.reader.folder / "database-ca.pem").write_text(authority.pem)
+    both = "--values production.yaml --values database-authority.yaml"
+    cluster.reader.replaced = {**cluster.reader.replaced, "--values production.yaml": both}
     with (
         cluster.network.forwarding(5432, ("127.0.0.1", postgres_server.port)),
+        _certified(postgres_server, authority),
         Certificates(cluster.plane),
     ):
         cluster.follow("Secrets", "Install")
         cluster.follow("Several controllers", "Change and upgrade")
-        cluster.reader.follow(
-            "```sh\nfor pod in $(kubectl -n ap-gateway get pods -o name | grep controller); do"
-            " kubectl -n ap-gateway logs $pod | grep -A 2 Administrator || true; done\n```\n"
-        )
+        [line] = [line for line in PAGE.splitlines() if "grep -A 2 Administrator" in line]
+        cluster.reader.follow(f"```sh\n{line}\n```\n")  # of whichever controller has started first
         cluster.push("down")
         cluster.make("up")
         for name in ("down", "up"):
             cluster.serves(f"/{name}/items")
         until(lambda: _ready(cluster, "gateway-runtime") >= 2, "the autoscaler wants two routers, and has them")
-        for words in (
-            ("controller",),
-            ("gateway-runtime",),
-            ("helm",),
-        ):
-            with Load(cluster.network, cluster.balanced(), 8080, "/up/items") as load:
-                _replace(cluster, words[0])
-            print(f"{words[0]}: {load.answered} answered, {len(load.failed)} failed")
-            assert load.answered > 100
-            assert not load.failed
+        for component in ("controller", "gateway-runtime"):
+            with no_loss(cluster, component):
+                _restart(cluster, component)
+        with no_loss(cluster, "both, by an upgrade"):
+            change = ("--set", "gateway.config.router.upstream.timeouts.route_timeout_ms=59000")
+            cluster.type("helm", "upgrade", "ap-gateway", "deploy/helm/gateway", *UPGRADE, *change)
+        with no_loss(cluster, "each router, by eviction"):
+            first, second = (pod["metadata"]["name"] for pod in _pods(cluster, "gateway-runtime"))
+            _evict(cluster, first)
+            with pytest.raises(Failed, match="disruption budget"):
+                _evict(cluster, second)
+            cluster.kubectl("rollout", "status", "deploy/ap-gateway-gateway-runtime")
+            cluster.plane.until(lambda: _evicted(cluster, second), "the other one may go too")
+            cluster.kubectl("rollout", "status", "deploy/ap-gateway-gateway-runtime")
 
 
-def _replace(cluster: Cluster, what: str) -> None:
-    if what == "helm":
-        script = (
-            "helm upgrade ap-gateway deploy/helm/gateway --namespace ap-gateway --reuse-values --wait"
-            " --set gateway.config.router.upstream.timeouts.route_timeout_ms=59000"
-        )
-    else:
-        name = f"deploy/ap-gateway-{what}"
-        script = f"kubectl -n ap-gateway rollout restart {name}\nkubectl -n ap-gateway rollout status {name}"
-    cluster.reader.follow(f"```sh\n{script}\n```\n")
-    gone = "pods", "-l", "app.kubernetes.io/instance=ap-gateway"
-    cluster.plane.until(
-        lambda: (
-            not any(
-                "deletionTimestamp" in pod["metadata"] for pod in cluster.plane.get(*gone, namespace=NAMESPACE)["items"]
-            )
-        ),
-        "the old Pods have ended",
+@contextlib.contextmanager
+def no_loss(cluster: Cluster, what: str) -> Iterator[None]:
+    """Pods are replaced while clients ask for an API that does not change; ends when the old ones have ended."""
+    with Load(cluster.network, cluster.balanced(), 8080, "/up/items") as load:
+        yield
+        cluster.plane.until(lambda: not _ending(cluster), "the old Pods have ended")
+    print(f"{what}: {load.answered} answered, {len(load.failed)} failed")
+    assert load.answered > 100
+    assert not load.failed
+
+
+def _restart(cluster: Cluster, component: str) -> None:
+    cluster.kubectl("rollout", "restart", f"deploy/ap-gateway-{component}")
+    cluster.kubectl("rollout", "status", f"deploy/ap-gateway-{component}")
+
+
+def _pods(cluster: Cluster, component: str) -> list[Any]:
+    label = f"app.kubernetes.io/component={component}"
+    found: list[Any] = cluster.plane.get("pods", "-l", label, namespace=NAMESPACE)["items"]
+    return found
+
+
+def _evict(cluster: Cluster, pod: str) -> None:
+    """As a drain of its node does it. Raises Failed when the disruption budget does not allow it."""
+    wish = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}}
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
+    cluster.plane.kubectl("create", "--raw", path, "-f", "-", document=wish)
+
+
+def _evicted(cluster: Cluster, pod: str) -> bool:
+    with contextlib.suppress(Failed):
+        _evict(cluster, pod)
+        return True
+    return False
+
+
+def _ending(cluster: Cluster) -> bool:
+    return any(
+        "deletionTimestamp" in pod["metadata"] for pod in cluster.plane.get("pods", namespace=NAMESPACE)["items"]
     )
+
+
+@contextlib.contextmanager
+def _certified(server: Any, authority: Authority) -> Iterator[None]:
+    """The database has a certificate for its name in the cluster."""
+    files = [server.folder / "server.crt", server.folder / "server.key"]
+    before = [file.read_text() for file in files]
+
+    def use(contents: Iterable[str]) -> None:
+        for file, content in zip(files, contents, strict=True):
+            file.write_text(content)  # owner and mode stay
+        server.execute("SELECT pg_reload_conf()")
+
+    use(authority.issue("postgres.databases.svc"))
+    try:
+        yield
+    finally:
+        use(before)
 
 
 def _ready(cluster: Cluster, component: str) -> int:
