@@ -126,7 +126,7 @@ class Hostile:
         self.upgrade: tuple[int, bytes] | None = None
         self.on_peer: Callable[[Peer], Awaitable[None]] = greet
         self.peers: asyncio.Queue[Peer] = asyncio.Queue()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: dict[asyncio.Future[None], asyncio.StreamWriter] = {}
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -135,16 +135,19 @@ class Hostile:
         return f"127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._context)
+        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port, ssl=self._context)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
-        tasks = list(self._tasks)
-        for task in tasks:
+        tasks = dict(self._open)
+        for task, writer in tasks.items():
             task.cancel()
+            writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # Sockets are closed in the next turn of the loop, which may be its last.
+        await asyncio.sleep(0)
 
     async def peer(self) -> Peer:
         """The next WebSocket."""
@@ -160,17 +163,19 @@ class Hostile:
         plain = self.answers.get((request.method, request.path.partition("?")[0]), (404, b"{}"))
         return self.answers.get((request.method, request.path), plain)
 
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Noted before it runs: what is cancelled before its first step closes nothing.
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._open[task] = writer
+        task.add_done_callback(lambda done: self._open.pop(done, None))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             while await self._exchange(reader, writer):
                 pass
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, asyncio.CancelledError):
             pass
         finally:
-            self._tasks.discard(task)
             writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

@@ -298,7 +298,11 @@ async def test_a_proxy_of_the_environment_is_used(site, hostile, hostile_setting
                 target.write(data)
             target.close()
 
-        await asyncio.gather(pump(reader, other_writer), pump(other_reader, writer), return_exceptions=True)
+        try:
+            await asyncio.gather(pump(reader, other_writer), pump(other_reader, writer), return_exceptions=True)
+        finally:
+            for each in (writer, other_writer):
+                each.transport.abort()
 
     server = await asyncio.start_server(proxy, "127.0.0.1", 0)
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")

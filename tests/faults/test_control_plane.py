@@ -1,10 +1,7 @@
 """A control plane that is wrong, hostile, silent or not who it says: the link tells, the gateway serves on."""
 
-import asyncio
-import concurrent.futures
 import io
 import json
-import threading
 import zipfile
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
@@ -16,6 +13,7 @@ from envoy_harness import Backend
 from gateway_processes import Gateway, rest_api, until
 
 from gatewright.wire.archives import write_definition
+from support.loop_thread import LoopThread
 
 BASE = "/api/internal/v1"
 TOKEN = "canary-token-8d1f5c0b7a9e4236"
@@ -26,9 +24,7 @@ class ControlPlane:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
+        self._thread = LoopThread()
         self.server = Hostile(folder)
         honest(self.server)
         self._do(self.server.start())
@@ -47,11 +43,11 @@ class ControlPlane:
 
     def cut(self) -> None:
         """End the present connection."""
-        self._loop.call_soon_threadsafe(self.peer().abort)
+        self._thread.loop.call_soon_threadsafe(self.peer().abort)
         self.peers.clear()
 
     def event(self, kind: str, payload: object) -> None:
-        self._loop.call_soon_threadsafe(self.peer().event, kind, payload)
+        self._thread.loop.call_soon_threadsafe(self.peer().event, kind, payload)
 
     def acknowledged(self) -> dict[str, Any]:
         """The next acknowledgement."""
@@ -60,13 +56,10 @@ class ControlPlane:
 
     def close(self) -> None:
         self._do(self.server.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+        self._thread.close()
 
     def _do(self, work: Awaitable[Any]) -> Any:
-        future: concurrent.futures.Future[Any] = asyncio.run_coroutine_threadsafe(_awaited(work), self._loop)
-        return future.result(20)
+        return self._thread.do(_awaited(work))
 
 
 async def _awaited(work: Awaitable[Any]) -> Any:

@@ -1,6 +1,7 @@
 """Sockets and servers."""
 
 import asyncio
+import contextlib
 import socket
 
 import httpx2
@@ -91,3 +92,26 @@ async def test_a_request_that_never_ends_does_not_keep_a_server_from_stopping():
         await server.stop()
     writer.close()
     del reader
+
+
+async def test_a_connection_that_is_not_done_in_time_is_ended_with_the_server():
+    """Its application takes no notice; neither the client nor the socket is left hanging."""
+    entered, release = asyncio.Event(), asyncio.Event()
+
+    async def stubborn(scope, receive, send):
+        entered.set()
+        while not release.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await release.wait()
+
+    server = HttpServer(stubborn, bind("127.0.0.1", 0, "the test"), shutdown_timeout_s=1)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    async with asyncio.timeout(60):
+        await entered.wait()
+        await server.stop()
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    release.set()
+    writer.close()

@@ -28,6 +28,7 @@ from gatewright.hub.apim.config import ApiManagerConfig
 from gatewright.hub.apim.recorder import OBSERVER, Recorded, Recorder
 from gatewright.hub.apim.server import ApiManager
 from gatewright.hub.config import system_clock
+from support.loop_thread import LoopThread
 
 T = TypeVar("T")
 
@@ -108,8 +109,7 @@ class StandIn:
         self.data_dir = data_dir
         self.port = 0
         self._settings = settings
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._loop: LoopThread | None = None
         self._manager: ApiManager | None = None
 
     def __enter__(self) -> Self:
@@ -139,9 +139,7 @@ class StandIn:
 
     def start(self) -> None:
         """Start; the same port as before."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
+        self._loop = LoopThread()
         config = ApiManagerConfig(**{"data_dir": self.data_dir, "port": self.port, **self._settings})
         manager = ApiManager(config)
         manager.recorder = Gated(
@@ -153,14 +151,12 @@ class StandIn:
 
     def stop(self) -> None:
         """Stop it if it runs."""
-        if self._manager is None or self._loop is None or self._thread is None:
+        if self._manager is None or self._loop is None:
             return
         for hold in self.recorder.holds:
             hold.released.set()
         manager, self._manager = self._manager, None
         self._run(manager.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
         self._loop.close()
 
     def ask(self, work: Callable[[ApiManagerClient], Awaitable[T]]) -> T:
@@ -228,4 +224,4 @@ class StandIn:
 
     def _run(self, work: Any) -> Any:
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+        return self._loop.do(work, PATIENCE)

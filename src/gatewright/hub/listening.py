@@ -92,6 +92,11 @@ class _Server(uvicorn.Server):
             if cycle is None or cycle.response_complete:
                 connection.transport.abort()
 
+    def drop(self) -> None:
+        """End all that are left: the base class leaves those open that its patience was not enough for."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does it, then tell."""
         await super().startup(sockets)
@@ -120,3 +125,6 @@ async def _shut_down(server: _Server, serving: asyncio.Task[None]) -> None:
     if waiting:
         server.drop_idle()
         await asyncio.wait({serving})
+    server.drop()
+    # Sockets are closed in the next turn of the loop, which may be its last.
+    await asyncio.sleep(0)

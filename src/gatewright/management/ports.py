@@ -66,6 +66,11 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    def drop(self) -> None:
+        """End connections that the patience was not enough for: the base class leaves them open."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
 
 class HttpServer:
     """Serves one ASGI application until stopped."""
@@ -105,8 +110,13 @@ class HttpServer:
             self._task.result()
 
     async def stop(self) -> None:
-        """Finish what runs and close."""
+        """Finish what runs, as long as patience lasts, and close."""
         self._server.should_exit = True
-        if self._task is not None:
-            await self._task
-        self._socket.close()
+        try:
+            if self._task is not None:
+                await self._task
+        finally:
+            self._server.drop()
+            self._socket.close()
+        # Sockets are closed in the next turn of the loop, which may be its last.
+        await asyncio.sleep(0)

@@ -346,20 +346,30 @@ async def _listening(serve):
     tasks = set()
 
     async def one(reader, writer):
-        tasks.add(asyncio.current_task())
-        with suppress(ConnectionError, asyncio.CancelledError):
-            await serve(reader, writer)
-        writer.transport.abort()
+        try:
+            # Whoever only looks whether somebody listens sends nothing.
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                await serve(reader, writer)
+        finally:
+            writer.transport.abort()
         with suppress(OSError):
             await writer.wait_closed()
 
-    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    def accepted(reader, writer):
+        # Noted before it runs: what is cancelled before its first step closes nothing.
+        writers.append(writer)
+        tasks.add(asyncio.ensure_future(one(reader, writer)))
+
+    writers = []
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
         for task in tasks:
             task.cancel()
+        for writer in writers:
+            writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

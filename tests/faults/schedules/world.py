@@ -4,12 +4,10 @@ One world serves many schedules, each with names of its own. An event loop in a 
 """
 
 import asyncio
-import concurrent.futures
 import os
 import signal
 import ssl
 import sys
-import threading
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -25,6 +23,7 @@ from fault_line import Faults, Line
 from gatewright.controlplane.half_open import closing_trace
 from gatewright.hub.client import HubClient
 from gatewright.wire.kinds import PROJECT_ANNOTATION
+from support.loop_thread import LoopThread
 
 EDGE: Final = "edge"
 PROGRAM: Final = (sys.executable, str(Path(__file__).with_name("impatient.py")))
@@ -38,14 +37,12 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.backend = Backend()
         self.hub = processes.Hub(folder, program=PROGRAM)
         self.secured_key = ""
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._thread = LoopThread()
         self.hub.start()
         token = self.hub.register(EDGE)
         authority = envoy_certificates.Authority("authority of the line")
@@ -77,14 +74,10 @@ class World:
             gateway.admin.close()
         self.do(self._close_line())
         self.backend.stop()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
+        self._thread.close()
 
     def do(self, work: Coroutine[Any, Any, T], timeout: float = 300) -> T:
-        future: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
-        return future.result(timeout)
+        return self._thread.do(work, timeout)
 
     def client(self) -> HubClient:
         """Of the hub, not over the bad line. It may be given up while it connects."""
