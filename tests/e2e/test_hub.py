@@ -149,6 +149,41 @@ def command(hub: Hub, *arguments: str, given: str = "") -> str:
     return ran.stdout
 
 
+def test_subscription_and_plan_are_changed_by_command(hub: Hub, edge: Gateway, backend: Backend) -> None:
+    policy = {"name": "subscription-validation", "version": "v1"}
+    assert deploy(hub, "metered", backend.port, policies=[policy]) == "DEPLOYED"
+    command(hub, "plans", "create", "Two", "--limit", "2/day")
+    issued = hub.ask(lambda client: client.create_subscription("metered", plan="two"))
+    token, subscription = issued.subscription_token, issued.subscription.id
+    for process in (edge, hub):
+        process.secrets.add(token)
+
+    def answer(status: int) -> bool:
+        found = edge.get("/metered/items", headers=[("Subscription-Key", token)]).status
+        return bool(found == status)
+
+    until(lambda: answer(200), "the subscription is there")
+    command(hub, "subscriptions", "change", subscription, "--status", "inactive")
+    until(lambda: answer(403), "it ends")
+    command(hub, "subscriptions", "change", subscription, "--status", "active")
+    until(lambda: answer(429), "it is there again, and its quota is used up in the end")
+    command(hub, "plans", "change", "two", "--no-stop")
+    until(lambda: answer(200), "the plan does not stop any more")
+    plan = hub.ask(lambda client: client.plan("two"))
+    assert (plan.throttle_limit_count, plan.throttle_limit_unit.lower(), plan.stop_on_quota_reach) == (2, "day", False)
+    command(hub, "subscriptions", "change", subscription, "--plan", "none")
+    assert hub.ask(lambda client: client.subscriptions("metered"))[0].plan == ""
+
+    made = hub.ask(lambda client: client.create_key("metered", "till")).key.uuid
+    command(hub, "applications", "create", "Mobile", "--key", made)
+    command(hub, "applications", "change", "mobile", "--name", "Mobiles")
+    view = hub.ask(lambda client: client.application("mobile"))
+    assert (view.name, view.keys) == ("Mobiles", (made,))
+    command(hub, "applications", "change", "mobile", "--key", "none")
+    assert hub.ask(lambda client: client.application("mobile")).keys == ()
+    hub.ask(lambda client: client.delete_artifact("metered"))
+
+
 def test_secrets_of_the_hub_through_their_life(hub: Hub, edge: Gateway, backend: Backend) -> None:
     def reaches(path: str) -> bool:
         return bool(edge.get("/tenants/items").json["path"] == path)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gatewright.cli import output
-from gatewright.cli.exits import Exit, Failure
+from gatewright.cli.hub_change_commands import limit_of
 from gatewright.cli.hub_connection import HubCaFile, HubDataDir, HubUrl, TokenFile, ask, plain
 from gatewright.cli.options import Output
 from gatewright.cli.output import Format
@@ -64,10 +64,7 @@ def create_plan(
     """
     members: dict[str, object] = {"id": handle, "stopOnQuotaReach": stop, "expiryTime": expires_at}
     if limit:
-        count, _, unit = limit.partition("/")
-        if not (count.isascii() and count.isdigit() and unit):
-            raise Failure(f"{limit} is not a limit", code=Exit.USAGE, remedy="give it as 1000/hour")
-        members |= {"throttleLimitCount": int(count), "throttleLimitUnit": unit}
+        members |= limit_of(limit)
     view = ask(hub, data_dir, token_file, ca_file, lambda client: client.create_plan(name, **members))
     output.show(plain(view), form, lambda: output.facts((("Plan", view.id), ("Id", view.uuid))))
 

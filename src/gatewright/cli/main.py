@@ -206,19 +206,23 @@ def _api_manager() -> Group:
 
 
 def _hub_consumers() -> tuple[Group, ...]:
-    module, secret = f"{_HERE}hub_consumer_commands", f"{_HERE}hub_secret_commands"
+    module, changes = f"{_HERE}hub_consumer_commands", f"{_HERE}hub_change_commands"
+    secret = f"{_HERE}hub_secret_commands"
     things = {
         "plan": ("Make a plan and tell every gateway.", "Delete a plan.", "Subscription plans."),
         "subscription": ("Subscribe to an API.", "End a subscription everywhere.", "Subscriptions to APIs."),
         "application": ("Make an application with API keys.", "Delete an application.", "Applications."),
         "secret": ("Keep a secret for documents.", "Delete a secret.", "Secrets that documents refer to."),
     }
-    further = {
+    further: dict[str, tuple[Entry, ...]] = {
+        "plan": (Entry("change", f"{changes}:change_plan", "Change a plan and tell every gateway."),),
+        "subscription": (Entry("change", f"{changes}:change_subscription", "Change a subscription."),),
+        "application": (Entry("change", f"{changes}:change_application", "Give it other API keys or a name."),),
         "secret": (
             Entry("change", f"{secret}:change", "Give a secret another value."),
             Entry("deprecate", f"{secret}:deprecate", "Tell the value to no gateway any more."),
             Entry("activate", f"{secret}:activate", "Tell the value again to gateways that need it."),
-        )
+        ),
     }
     return tuple(
         Group(

@@ -13,6 +13,10 @@ class ConsumerCalls(Transport):
         """All plans by handle."""
         return await self.get_list("/plans", PlanView)
 
+    async def plan(self, ref: str) -> PlanView:
+        """One plan."""
+        return await self.get_one(f"/plans/{segment(ref)}", PlanView)
+
     async def create_plan(self, name: str, **members: object) -> PlanView:
         """A new plan; further members of its body in camelCase."""
         return await self.send("POST", "/plans", PlanView, body={"planName": name, **members})
@@ -47,6 +51,10 @@ class ConsumerCalls(Transport):
     async def applications(self) -> list[ApplicationView]:
         """All applications by handle."""
         return await self.get_list("/applications", ApplicationView)
+
+    async def application(self, ref: str) -> ApplicationView:
+        """One application with its keys."""
+        return await self.get_one(f"/applications/{segment(ref)}", ApplicationView)
 
     async def create_application(
         self, name: str, *, handle: str = "", kind: str = "web", keys: Iterable[str] = ()
