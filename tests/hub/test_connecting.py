@@ -64,6 +64,19 @@ async def test_a_refusal_is_an_answer_to_the_upgrade_and_no_error_of_the_server(
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+async def test_an_upgrade_where_nothing_is_gets_404(lab: Lab) -> None:
+    token = await lab.gateway()
+    for path in ("/", "/api/internal/v1/nothing", "/api/hub/v1/nothing", "/internal/data/v1/ws/gateways/connect"):
+        with pytest.raises(InvalidStatus) as refusal:
+            await websockets.connect(
+                f"wss://127.0.0.1:{lab.hub.port}{path}",
+                ssl=lab.trust,
+                additional_headers={"api-key": token},
+                proxy=None,
+            )
+        assert refusal.value.response.status_code == 404
+
+
 async def test_a_request_that_is_no_upgrade_is_checked_in_the_same_order(lab: Lab) -> None:
     token = await lab.gateway()
     async with lab.rest("") as stranger, lab.rest(token) as known:

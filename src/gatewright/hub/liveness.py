@@ -36,9 +36,16 @@ class Heartbeat:
 
 
 class _RefusingProtocol(WebSocketsSansIOProtocol):
-    """uvicorn does not count an HTTP answer to the upgrade as the end of the handshake: it logs an error for each."""
+    """Refusals of an upgrade as plain HTTP answers.
+
+    uvicorn does not count such an answer as the end of the handshake and logs an error for each; and it answers 403,
+    which gateways take for a refused token, where the application has nothing at that path.
+    """
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - uvicorn's type of it is private
+        if message["type"] == "websocket.close" and not self.handshake_complete and self.initial_response is None:
+            await super().send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+            message = {"type": "websocket.http.response.body", "body": b"Not Found\n"}
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True

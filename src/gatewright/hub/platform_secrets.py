@@ -87,7 +87,7 @@ def modify(unit: Unit, handle: str, wanted: SecretChange) -> SecretView:
         raise invalid(f"status: must be one of {', '.join(STATUSES)}")
     name, kind = wanted.name, wanted.type
     values: dict[str, Any] = {
-        "name": known.name if name is None else name,
+        "name": known.name if name is None else name or handle,
         "type": known.type if kind is None else kind,
     }
     _check_texts(values["name"], values["type"])
