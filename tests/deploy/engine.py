@@ -57,6 +57,9 @@ class Engine:
             *("--data-root", str(self._folder / "data"), "--exec-root", str(self._folder / "run")),
             *("--pidfile", str(self._folder / "pid"), "--exec-opt", "native.cgroupdriver=cgroupfs"),
             *("--cgroup-parent", self._network.name, "--group", "root"),
+            # Where containerd runs as a service, it may serve another engine, whose containers are not ours.
+            *("--containerd-namespace", self._network.name),
+            *("--containerd-plugins-namespace", f"{self._network.name}-plugins"),
         ]
         init = tools.DOCKER / "bin" / "tini-static"
         if init.exists():

@@ -1,4 +1,4 @@
-"""Builds the images of `deploy/image` with buildah, on a base made of Debian packages: no registry is asked.
+"""Builds the images of `deploy/image` with buildah and podman, on a base made of Debian packages: no registry is asked.
 
 Layers are kept between runs, so that only what has changed is built again.
 """
@@ -46,9 +46,11 @@ def build() -> dict[str, str]:
 
 
 def _build(target: str, pip: Path) -> str:
+    """Each of the two builders makes one; they share their layers."""
     name = f"gatewright/{target}:{VERSION}"
+    builder = {"controller": "buildah", "router": "podman"}[target]
     _run(
-        "nice", "-n", "5", "buildah", "build", "--isolation", "chroot", "--layers", "--format", "docker",
+        "nice", "-n", "5", builder, "build", "--isolation", "chroot", "--layers", "--format", "docker",
         "--build-arg", f"BASE={BASE}", "--secret", f"id=pip.conf,src={pip}",
         "--file", "deploy/image/Containerfile", "--target", target, "--tag", f"localhost/{name}", ".",
     )  # fmt: skip
