@@ -183,6 +183,12 @@ def test_subscription_and_plan_are_changed_by_command(hub: Hub, edge: Gateway, b
     assert hub.ask(lambda client: client.application("mobile")).keys == ()
     hub.ask(lambda client: client.delete_artifact("metered"))
 
+    command(hub, "change-gateway", EDGE, "--description", "of the shop", "--endpoint", "https://edge.example")
+    command(hub, "change-gateway", EDGE, "--display-name", "The edge")
+    gateway = hub.ask(lambda client: client.gateway(EDGE))
+    said = (gateway.display_name, gateway.description, gateway.endpoints, gateway.connections)
+    assert said == ("The edge", "of the shop", ("https://edge.example",), 1)
+
 
 def test_secrets_of_the_hub_through_their_life(hub: Hub, edge: Gateway, backend: Backend) -> None:
     def reaches(path: str) -> bool:

@@ -75,6 +75,26 @@ async def test_bad_documents_are_refused_with_the_place(lab: Lab, document: byte
     assert await lab.client.artifacts() == []
 
 
+async def test_what_is_said_of_a_gateway_is_changed_and_its_connection_stays(lab: Lab) -> None:
+    token = await lab.gateway()
+    before = await lab.client.gateway("edge")
+    async with lab.peer(token):
+        changed = await lab.client.change_gateway(
+            "edge", "Edge of the shop", endpoints=[" https://edge.example "], isCritical=True, version="1.1"
+        )
+        assert (changed.display_name, changed.endpoints, changed.is_critical, changed.connections) == (
+            "Edge of the shop", ("https://edge.example",), True, 1,
+        )  # fmt: skip
+        assert (changed.uuid, changed.version, changed.functionality_type, changed.created_at) == (
+            before.uuid, before.version, before.functionality_type, before.created_at,
+        )  # fmt: skip
+        assert changed.updated_at > before.updated_at
+    for ref, body in (("edge", {"id": "other"}), ("edge", {"endpoints": [""]}), ("nowhere", {})):
+        with pytest.raises(HubClientError) as refused:
+            await lab.client.change_gateway(ref, "Any", **body)
+        assert refused.value.code == ("VALIDATION_FAILED" if body else "GATEWAY_NOT_FOUND")
+
+
 async def test_oversized_documents_and_unknown_gateways_change_nothing(lab: Lab) -> None:
     with pytest.raises(HubClientError) as large:
         await lab.client.deploy(DOCUMENT + "#" * 5_000_000)

@@ -1,4 +1,4 @@
-"""`hub plans|subscriptions|applications change`: what is not given stays as it is."""
+"""`hub change-gateway`, `hub plans|subscriptions|applications change`: what is not given stays as it is."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ from gatewright.cli.output import Format
 
 if TYPE_CHECKING:
     from gatewright.hub.client import HubClient
-    from gatewright.hub.views import ApplicationView, PlanView
+    from gatewright.hub.views import ApplicationView, GatewayView, PlanView
 
 NONE = "none"
 
@@ -110,6 +110,41 @@ def change_subscription(
     _refuse_nothing(wanted)
     view = ask(hub, data_dir, token_file, ca_file, lambda client: client.change_subscription(subscription, **wanted))
     output.show(plain(view), form, lambda: [f"subscription {output.safe(view.id)} is changed"])
+
+
+def change_gateway(
+    gateway: Annotated[str, typer.Argument(metavar="GATEWAY", help="Its name, which stays.")],
+    display_name: Annotated[
+        str | None, typer.Option("--display-name", metavar="NAME", show_default=False, help="Name for people.")
+    ] = None,
+    description: Annotated[
+        str | None, typer.Option("--description", metavar="TEXT", show_default=False, help="What it is for.")
+    ] = None,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--endpoint", metavar="URL", show_default=False, help="Where its clients reach it; several times."
+        ),
+    ] = None,
+    form: Output = Format.TABLE,
+    hub: HubUrl = None,
+    data_dir: HubDataDir = None,
+    token_file: TokenFile = None,
+    ca_file: HubCaFile = None,
+) -> None:
+    """Change what is said of a gateway; its tokens and connections stay."""
+    given = {"displayName": display_name, "description": description, "endpoints": endpoint}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    _refuse_nothing(wanted)
+
+    async def question(client: "HubClient") -> "GatewayView":
+        known = plain(await client.gateway(gateway))
+        kept = ("displayName", "description", "endpoints", "isCritical", "properties")
+        members = {name: known[name] for name in kept if name in known} | wanted
+        return await client.change_gateway(gateway, str(members.pop("displayName")), **members)
+
+    view = ask(hub, data_dir, token_file, ca_file, question)
+    output.show(plain(view), form, lambda: [f"gateway {output.safe(view.id)} is changed"])
 
 
 def change_application(

@@ -169,6 +169,7 @@ def _hub() -> Group:
             Entry("gateways", f"{module}:list_gateways", "List the registered gateways."),
             Entry("register", f"{module}:register", "Register a gateway and issue its token."),
             Entry("unregister", f"{module}:unregister", "Forget a gateway."),
+            Entry("change-gateway", f"{_HERE}hub_change_commands:change_gateway", "Change what is said of a gateway."),
             token,
             Entry("deploy", f"{module}:deploy", "Deploy a RestApi or OpenAPI document to gateways."),
             Entry("undeploy", f"{module}:undeploy", "Take an API from gateways; the hub keeps it."),

@@ -72,6 +72,11 @@ class HubClient(ConsumerCalls):
         """One gateway."""
         return await self.get_one(f"/gateways/{segment(handle)}", GatewayView)
 
+    async def change_gateway(self, handle: str, display_name: str, **members: object) -> GatewayView:
+        """Replace what people say of a gateway: `description`, `endpoints`, `isCritical`, `properties`."""
+        body = {"displayName": display_name, **members}
+        return await self.send("PUT", f"/gateways/{segment(handle)}", GatewayView, body=body)
+
     async def delete_gateway(self, handle: str) -> None:
         """Delete a gateway and close its connections."""
         await self.request("DELETE", f"/gateways/{segment(handle)}")

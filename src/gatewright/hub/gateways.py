@@ -73,19 +73,31 @@ def register(unit: Unit, wanted: Registration) -> str:
         insert(gateways).values(
             id=str(uuid.uuid4()),
             handle=handle,
-            display_name=wanted.display_name,
-            description=wanted.description,
-            endpoints=msgspec.json.encode([endpoint.strip() for endpoint in wanted.endpoints]).decode(),
             functionality_type=wanted.functionality_type,
-            is_critical=wanted.is_critical,
-            properties=msgspec.json.encode(wanted.properties).decode(),
             version=_canonical(wanted.version),
             confirmed_seq=_last_seq(unit.connection),
             created_at=now,
             updated_at=now,
+            **_described(wanted),
         ),
     )
     return handle
+
+
+def change(unit: Unit, handle: str, wanted: Registration) -> str:
+    """Replace what people say of a gateway; answers its UUID. Type and version stay. ApiError 400, 404."""
+    known = find(unit.connection, handle)
+    problems = list(_problems(wanted, handle))
+    if wanted.id and wanted.id != handle:
+        problems.append("id: must be the one in the path, or left out")
+    if problems:
+        raise invalid(*problems)
+    unit.connection.execute(
+        update(gateways)
+        .where(gateways.c.id == known.id)
+        .values(updated_at=max(unit.now.unix_ms, known.updated_at + 1), **_described(wanted))
+    )
+    return str(known.id)
 
 
 def remove(unit: Unit, handle: str) -> str:
@@ -252,6 +264,16 @@ def _last_seq(connection: Connection) -> int:
 
 def _handle_from(display_name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", display_name.lower()).strip("-")[:64].strip("-")
+
+
+def _described(wanted: Registration) -> dict[str, Any]:
+    return {
+        "display_name": wanted.display_name,
+        "description": wanted.description,
+        "endpoints": msgspec.json.encode([endpoint.strip() for endpoint in wanted.endpoints]).decode(),
+        "is_critical": wanted.is_critical,
+        "properties": msgspec.json.encode(wanted.properties).decode(),
+    }
 
 
 def _canonical(version: str) -> str:

@@ -58,6 +58,7 @@ class PeopleApi:
             ("GET", "/gateways", self._list_gateways),
             ("POST", "/gateways", self._register),
             ("GET", "/gateways/{handle}", self._get_gateway),
+            ("PUT", "/gateways/{handle}", self._change_gateway),
             ("DELETE", "/gateways/{handle}", self._delete_gateway),
             ("GET", "/gateways/{handle}/tokens", self._list_tokens),
             ("POST", "/gateways/{handle}/tokens", self._issue_token),
@@ -118,6 +119,12 @@ class PeopleApi:
 
     async def _get_gateway(self, request: Request) -> Response:
         return as_json(await self._gateway(request.path_params["handle"]))
+
+    async def _change_gateway(self, request: Request) -> Response:
+        handle, wanted = request.path_params["handle"], await read_json(request, Registration)
+        gateway_id = await self._services.store.write(lambda unit: gateways.change(unit, handle, wanted))
+        self._services.watchers.tell(Touched(gateway_id=gateway_id))
+        return as_json(await self._gateway(handle))
 
     async def _delete_gateway(self, request: Request) -> Response:
         handle = request.path_params["handle"]
