@@ -126,7 +126,8 @@ class Hostile:
         self.upgrade: tuple[int, bytes] | None = None
         self.on_peer: Callable[[Peer], Awaitable[None]] = greet
         self.peers: asyncio.Queue[Peer] = asyncio.Queue()
-        self._open: dict[asyncio.Future[None], asyncio.StreamWriter] = {}
+        self._tasks: set[asyncio.Future[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -141,9 +142,10 @@ class Hostile:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
-        tasks = dict(self._open)
-        for task, writer in tasks.items():
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        for writer in self._writers:
             writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
         # Sockets are closed in the next turn of the loop, which may be its last.
@@ -165,9 +167,10 @@ class Hostile:
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Noted before it runs: what is cancelled before its first step closes nothing.
+        self._writers.add(writer)
         task = asyncio.ensure_future(self._serve(reader, writer))
-        self._open[task] = writer
-        task.add_done_callback(lambda done: self._open.pop(done, None))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -176,6 +179,7 @@ class Hostile:
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, asyncio.CancelledError):
             pass
         finally:
+            self._writers.discard(writer)
             writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
