@@ -13,7 +13,7 @@ from gatewright.controlplane import acks
 from gatewright.deployment import Caller, KeyRequest
 from gatewright.deployment.results import Unknown
 from gatewright.store.rows import ArtifactRow
-from gatewright.wire.archives import write_batch
+from gatewright.wire.archives import write_batch, write_definition
 from gatewright.xds.outcomes import Accepted, Node
 
 BASE = "/api/internal/v1"
@@ -445,3 +445,27 @@ async def test_what_a_reconcile_deletes_is_not_acknowledged_any_more(site, hosti
         await plane.reconcile()
         await asyncio.sleep(0.05)
         assert peer.frames.empty()
+
+
+async def test_what_events_bring_meanwhile_is_not_downloaded_again(site, hostile, hostile_settings, platform):
+    """Both tell of the same deployments after an outage; those of later batches are stored by then."""
+    for number in range(60):
+        platform.put(f"a{number:02}", f"d{number:02}")
+    document = write_definition("api.yaml", platform.documents["d59"])
+    hostile.answers["GET", f"{BASE}/apis/a59"] = (200, document)
+    first = asyncio.Event()
+
+    async def fetch(request):
+        if not first.is_set():
+            first.set()
+            peer = await hostile.peer()
+            peer.event("api.deployed", {"apiId": "a59", "deploymentId": "d59", "performedAt": T0.isoformat()})
+            await until(lambda: site.row("h-a59"), SLOW)
+        return platform.fetch(request)
+
+    hostile.answers["POST", f"{BASE}/deployments/fetch-batch"] = fetch
+    async with site.linked(hostile_settings()) as plane:
+        await until(lambda: plane.status().last_reconcile, SLOW)
+        assert plane.status().last_reconcile.counts == {"deployments.deployed": 59, "deployments.stale": 1}
+    assert sorted(each for batch in platform.batches for each in batch) == [f"d{number:02}" for number in range(59)]
+    assert len(await site.deployments.list()) == 60

@@ -18,7 +18,7 @@ from gatewright.controlplane.handlers.contract import Tools
 from gatewright.controlplane.handlers.documents import Unusable, read_document
 from gatewright.controlplane.rest import CallFailed
 from gatewright.controlplane.sync.contract import Circumstances
-from gatewright.controlplane.sync.diff import Diff, Update, control_plane_id, diff
+from gatewright.controlplane.sync.diff import Diff, Update, control_plane_id, diff, newer
 from gatewright.controlplane.sync.report import StepReport
 from gatewright.controlplane.sync.shrinkage import Shrinkage
 from gatewright.controlplane.sync.traced import traced
@@ -70,7 +70,7 @@ class DeploymentStep:
         withheld, blocked = await self._delete(run, found, local)
         run.gone = frozenset(row.uuid for row in blocked)
         for chunk in _chunks(_ordered(found.fetch), self._config.batch_size):
-            await run.fetch(chunk)
+            await run.fetch(await run.unstored(chunk))
         for update in found.update:
             await run.update(update)
         for row in blocked:
@@ -142,8 +142,24 @@ class _Run:
         self.counts["deleted"] += 1
         return True
 
+    async def unstored(self, rows: Sequence[DeploymentRow]) -> Sequence[DeploymentRow]:
+        """Without what events have brought since the comparison: after an outage they bring most of the list too."""
+        stored = {row.uuid: row for row in await self._tools.deployments.some(row.artifact_id for row in rows)}
+        brought = {
+            row.artifact_id
+            for row in rows
+            if (ours := stored.get(row.artifact_id)) is not None
+            and ours.deployment_id == row.deployment_id
+            and not newer(row, ours)
+        }
+        if brought:
+            self.counts["stale"] += len(brought)
+        return [row for row in rows if row.artifact_id not in brought]
+
     async def fetch(self, rows: Sequence[DeploymentRow]) -> None:
         """Download a batch and store each document. A batch that fails leaves the others alone."""
+        if not rows:
+            return
         with tracing.span("fetch", batch=len(rows)):
             batch = await self._tools.rest.fetch_batch([row.deployment_id for row in rows])
         if isinstance(batch, CallFailed):

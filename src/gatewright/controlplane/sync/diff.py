@@ -75,7 +75,7 @@ def _compare(ours: ArtifactHead | None, theirs: DeploymentRow) -> Update | str:
         return "ignored"
     if ours is None:
         return "fetch" if wanted else "ignored"
-    if not _newer(theirs, ours):
+    if not newer(theirs, ours):
         return "same"
     deployed = ours.desired_state == "deployed"
     if theirs.deployment_id == (ours.deployment_id or ""):
@@ -94,7 +94,7 @@ def _same_deployment(ours: ArtifactHead, theirs: DeploymentRow, *, wanted: bool 
     return "fetch" if wanted else "same"
 
 
-def _newer(theirs: DeploymentRow, ours: ArtifactHead) -> bool:
+def newer(theirs: DeploymentRow, ours: ArtifactHead) -> bool:
     """Whether the write path will take it; a row without a time counts as now."""
     if theirs.deployed_at is None or ours.deployed_at is None:
         return theirs.deployed_at is not None or ours.deployed_at is None
