@@ -237,6 +237,7 @@ def test_the_images_hold_no_tools_and_say_what_they_hold(built: dict[str, str]) 
         assert health["Test"][1:4] == ["gatewright", "health", target]
         tools = "gcc cc make pip pip3 curl wget apt dpkg perl"
         listing = images.inside(name, f"command -v {tools}; cat /opt/gatewright/sbom.cdx.json")
+        assert images.inside(name, "command -v sleep"), "with which Pods wait before they stop"
         bill = json.loads(listing)
         assert (bill["bomFormat"], bill["metadata"]["component"]["name"]) == ("CycloneDX", f"gatewright-{target}")
         held = {component["name"] for component in bill["components"]}

@@ -32,6 +32,7 @@ import deploy_tools as tools  # noqa: E402
 import kubernetes_programs as programs  # noqa: E402
 from deploy_chart import Chart  # noqa: E402
 from deploy_network import Network, why_not  # noqa: E402
+from kubernetes_machine import why_not as why_no_machine  # noqa: E402
 from kubernetes_servers import ControlPlane  # noqa: E402
 
 
@@ -59,13 +60,13 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="session")
-def for_a_node() -> dict[str, str]:
+def for_a_node(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What Pods need: programs, rights, and the images as podman names them."""
     _demand(programs.SERVERS + programs.NODE)
     missing = images.missing_tools()
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}; scripts/install-tools.sh installs them")
-    reason = why_not()
+    reason = why_not() or why_no_machine(tmp_path_factory.mktemp("probe"))
     if reason:
         pytest.skip(reason)
     try:

@@ -15,6 +15,8 @@ from typing import Self
 
 from deploy_network import Network
 
+WITH_US = ("setpriv", "--pdeathsig")
+"""Before a signal and a command: it ends when the tests end, however they do."""
 _CGROUPS = Path("/sys/fs/cgroup")
 _FIXED = ("/var/lib/kubelet", "/var/lib/cni", "/var/log")
 """Folders that kubelet and CNI plug-ins write to whatever they are told."""
@@ -51,27 +53,32 @@ class Machine:
         self._made = [name for name in _FIXED if not Path(name).exists()]
 
     def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         for name in self._made:
             Path(name).mkdir(parents=True)
         state = self.folder / "machine"
-        state.mkdir(parents=True)
+        state.mkdir(parents=True, exist_ok=True)
         for hierarchy in self._hierarchies():
             (hierarchy / self.cgroup).mkdir()
         tunables = " ".join(f"{name}={value}" for name, value in _TUNABLES.items())
         self._holder = subprocess.Popen(
             [
-                "nsenter", f"--net=/run/netns/{self.network.name}", "unshare", "--mount", "--propagation", "private",
-                "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c", _SETUP,
+                *WITH_US, "KILL", "nsenter", f"--net=/run/netns/{self.network.name}", "unshare", "--mount",
+                "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c", _SETUP,
             ],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "FIXED": " ".join(_FIXED), "TUNABLES": tunables, "STATE": str(state)},
         )  # fmt: skip
         assert self._holder.stdout is not None
-        if self._holder.stdout.readline() != "ready\n":
-            self.__exit__()
-            raise AssertionError("no namespaces could be made")
-        return self
+        assert self._holder.stdout.readline() == "ready\n", "no namespaces could be made"
 
     def __exit__(self, *_: object) -> None:
         if self._holder is not None:
@@ -102,6 +109,15 @@ class Machine:
         ]
 
 
+def why_not(folder: Path) -> str:
+    """Why there can be no such machine; empty when there can."""
+    try:
+        with Network() as network, Machine(network, folder):
+            return ""
+    except (OSError, AssertionError) as error:
+        return f"no namespaces or cgroups of a test's own here ({error})"
+
+
 class Servers:
     """Programs that run until the end, each with a log of its own."""
 
@@ -117,7 +133,9 @@ class Servers:
         words: Sequence[str] = (str(program), *options)
         with (self._folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                self._machine.command(*words, folder=self._folder) if self._machine is not None else words,
+                [*WITH_US, "TERM", *words]
+                if self._machine is None
+                else self._machine.command(*words, folder=self._folder),
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -65,16 +65,15 @@ class Cluster:
         self.reader.follow(part)
 
     def prepare(self) -> None:
-        """What the page takes for granted: a gateway known to the control plane, and an OAuth2 client."""
+        """What the page takes for granted: a gateway that the control plane knows, and who signed its certificate."""
         folder = self.reader.folder
         gateway = self.apim.ask(lambda client: client.register_gateway(NAME))
         (folder / "gateway.token").write_text(gateway["registrationToken"])
         (folder / "company-ca.pem").write_text(self.apim.authority)
         (folder / "small.yaml").write_text(SMALL)
-        oauth = self.apim.ask(lambda client: client.register_client("gateway-controller"))
         self.reader.replaced = {
-            "=CLIENT_ID": f"={oauth['clientId']}",
-            "=CLIENT_SECRET": f"={oauth['clientSecret']}",
+            # The name is one of the cluster; the reader is outside.
+            "register apim.example.com:9443": "register localhost:9443 --ca-file company-ca.pem",
             "--values values.yaml": "--values values.yaml --values authority.yaml --values small.yaml",
         }
 
@@ -159,8 +158,8 @@ def cluster(
         node.load({for_a_node[part]: name for part, name in IMAGES.items()}, tmp_path)
         apim = ApiManager(apart, tmp_path, APIM)
         stack.callback(apim.stop)
-        path = f"{FOLDER}:{Path(helm).parent}:/usr/local/bin:/usr/bin:/bin"
-        environ = {"KUBECONFIG": str(plane.kubeconfig()), "PATH": path}
+        path = f"{Path(sys.executable).parent}:{FOLDER}:{Path(helm).parent}:/usr/local/bin:/usr/bin:/bin"
+        environ = {"KUBECONFIG": str(plane.kubeconfig()), "GATEWRIGHT_APIM_PASSWORD": "admin", "PATH": path}
         within = ("nsenter", f"--net=/run/netns/{apart.name}")
         reader = stack.enter_context(Reader(folder, {}, environ, cluster=True, within=within, patience_s=600))
         made = Cluster(plane, node, apart, apim, stack.enter_context(_backend(apart, tmp_path)), reader)
