@@ -18,8 +18,8 @@ from deploy_network import Network
 WITH_US = ("setpriv", "--pdeathsig")
 """Before a signal and a command: it ends when the tests end, however they do."""
 _CGROUPS = Path("/sys/fs/cgroup")
-_FIXED = ("/var/lib/kubelet", "/var/lib/cni", "/var/log")
-"""Folders that kubelet and CNI plug-ins write to whatever they are told."""
+_FIXED = ("/var/lib", "/var/log")
+"""Where kubelet and CNI plug-ins write to whatever they are told: what they write is seen in the machine alone."""
 _TUNABLES = {
     "vm/overcommit_memory": 1, "vm/panic_on_oom": 0, "kernel/panic": 10, "kernel/panic_on_oops": 1,
     "kernel/keys/root_maxkeys": 1000000, "kernel/keys/root_maxbytes": 25000000,
@@ -30,7 +30,8 @@ set -e
 mount -t tmpfs tmpfs /run
 n=0
 for folder in $FIXED; do
-    n=$((n + 1)); mkdir -p "$STATE/$n"; mount --bind "$STATE/$n" "$folder"
+    n=$((n + 1)); mkdir -p "$STATE/$n" "$STATE/$n.work"
+    mount -t overlay -o "lowerdir=$folder,upperdir=$STATE/$n,workdir=$STATE/$n.work" overlay "$folder"
 done
 for one in $TUNABLES; do
     n=$((n + 1)); echo "${one#*=}" > "$STATE/$n"; mount --bind "$STATE/$n" "/proc/sys/${one%=*}"
@@ -50,7 +51,6 @@ class Machine:
         self.cgroup = network.name
         """Name of a cgroup at the top of all hierarchies."""
         self._holder: subprocess.Popen[str] | None = None
-        self._made = [name for name in _FIXED if not Path(name).exists()]
 
     def __enter__(self) -> Self:
         try:
@@ -61,8 +61,6 @@ class Machine:
         return self
 
     def _start(self) -> None:
-        for name in self._made:
-            Path(name).mkdir(parents=True)
         state = self.folder / "machine"
         state.mkdir(parents=True, exist_ok=True)
         for hierarchy in self._hierarchies():
@@ -88,9 +86,6 @@ class Machine:
                 self._holder.stdout.close()
         for hierarchy in self._hierarchies():
             _remove_cgroup(hierarchy / self.cgroup)
-        for name in self._made:
-            with contextlib.suppress(OSError):
-                Path(name).rmdir()
         shutil.rmtree(self.folder / "machine", ignore_errors=True)
 
     def command(self, *words: str, folder: Path = Path("/")) -> list[str]:
