@@ -1,11 +1,13 @@
 """Makes the collector importable: folders of tests are no packages and must not be on the import path."""
 
 import importlib.util
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from gatewright.observability import tracing
 
@@ -30,3 +32,18 @@ def collector() -> Iterator[Collector]:
 def nobody_traces() -> Iterator[None]:
     yield
     tracing.install(None)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """Tests of other folders read what is logged."""
+    root = logging.getLogger()
+    handlers, level, configured = list(root.handlers), root.level, structlog.is_configured()
+    settings = structlog.get_config()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    if configured:
+        structlog.configure(**settings)
+    else:
+        structlog.reset_defaults()
