@@ -16,6 +16,7 @@ from gatewright.wire.archives import write_batch, write_definition
 BASE = "/api/internal/v1"
 AT = "2026-08-01T10:15:30.123Z"
 LATER = "2026-08-01T10:16:30.123Z"
+LATEST = "2026-08-01T10:17:30.123Z"
 CANARY = "sub-token-canary-51ce"
 
 
@@ -240,6 +241,30 @@ async def test_a_proxy_that_is_deleted_while_it_waits_stays_away(talk):
     assert (await talk.peer.message())["payload"]["resourceType"] == "llmprovider"
     await until(lambda: len(talk.plane._later) == 0)
     assert await talk.site.row("helpdesk", "LlmProxy") is None
+
+
+async def test_a_proxy_that_is_undeployed_while_it_waits_is_not_deployed_after_all(talk):
+    talk.define("llm-proxies", "x", proxy())
+    talk.define("llm-providers", "p", provider())
+    deployment = {"proxyId": "x", "deploymentId": "d1", "performedAt": AT}
+    assert await talk.send("llmproxy.deployed", deployment) == "postponed"
+    assert await talk.send("llmproxy.undeployed", {**deployment, "performedAt": LATER}) == "unknown"
+    ack = (await talk.peer.message())["payload"]
+    assert (ack["action"], ack["status"]) == ("undeploy", "success")
+    talk.peer.event("llmprovider.deployed", {"providerId": "p", "deploymentId": "d2", "performedAt": AT})
+    assert (await talk.peer.message())["payload"]["resourceType"] == "llmprovider"
+    await until(lambda: len(talk.plane._later) == 0)
+    assert await talk.site.row("helpdesk", "LlmProxy") is None
+
+
+async def test_an_undeployment_that_overtakes_its_deployment_is_the_last_word(talk):
+    talk.define("llm-providers", "p", provider())
+    deployment = {"providerId": "p", "deploymentId": "d1", "performedAt": LATER}
+    assert await talk.send("llmprovider.undeployed", deployment) == "unknown"
+    assert await talk.send("llmprovider.deployed", {**deployment, "performedAt": AT}) == "stale"
+    assert await talk.site.deployments.get_by_id("p") is None
+    assert await talk.send("llmprovider.deployed", {**deployment, "performedAt": LATEST}) == "applied"
+    assert (await talk.site.deployments.get_by_id("p")).desired_state == "deployed"
 
 
 @pytest.mark.conforms("CP-060")

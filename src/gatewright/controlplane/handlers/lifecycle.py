@@ -10,6 +10,7 @@ import asyncio
 from contextlib import nullcontext
 from datetime import datetime
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from gatewright.controlplane.events import Event, Route, moment
 from gatewright.controlplane.handlers.contract import Outcome, Tools
@@ -38,6 +39,7 @@ class Lifecycle:
     def __init__(self, kind: ArtifactKind, tools: Tools) -> None:
         self._kind = kind
         self._tools = tools
+        self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def types(self) -> tuple[str, ...]:
         """The event types that this handler takes."""
@@ -56,6 +58,8 @@ class Lifecycle:
                 return await self._delete(event, artifact_id)
             case DeploymentEvent(deployed=False) as payload:
                 return await self._undeploy(event, payload)
+            case DeploymentEvent() as payload if self._is_undeployed_since(payload):
+                return Outcome("stale")
             case DeploymentEvent() as payload:
                 return await self._deploy(event, payload, document)
         return Outcome("refused", "not a life-cycle event")
@@ -115,14 +119,15 @@ class Lifecycle:
     async def _until_referenced(
         self, event: Event, payload: DeploymentEvent, document: dict[str, Any], performed_at: datetime
     ) -> None:
-        """Try again as long as the control plane waits; a newer event makes this one stale, a deletion ends it."""
+        """Try again as long as the control plane waits; a newer event makes this one stale, or ends it."""
         delay, result = REFERENCE_DELAY, None
         while self._tools.now() + delay - event.received < FETCH_PATIENCE:
             await asyncio.sleep(delay)
-            if self._tools.tombstones.since(payload.artifact_id, event.received):
-                tracing.settle(event.correlation_id, "overtaken")
-                return
-            result = await self._apply(event, payload, document, performed_at)
+            async with self._alone(payload.artifact_id):
+                if self._is_over(event, payload):
+                    tracing.settle(event.correlation_id, "overtaken")
+                    return
+                result = await self._apply(event, payload, document, performed_at)
             if not isinstance(result, Refused) or result.code != "UNKNOWN_REFERENCE":
                 break
             delay = min(2 * delay, LONGEST_REFERENCE_DELAY)
@@ -158,12 +163,16 @@ class Lifecycle:
             performed_at = moment(payload.performed_at)
         except OverflowError:
             return self._failed(event, payload, "performedAt is beyond all calendars")
-        result = await self._tools.deployments.apply_undeploy(
-            payload.artifact_id,
-            deployment_id=payload.deployment_id,
-            performed_at=performed_at,
-            correlation_id=event.correlation_id,
-        )
+        async with self._alone(payload.artifact_id):
+            result = await self._tools.deployments.apply_undeploy(
+                payload.artifact_id,
+                deployment_id=payload.deployment_id,
+                performed_at=performed_at,
+                correlation_id=event.correlation_id,
+            )
+            if isinstance(result, Unknown) and performed_at is not None:
+                # Its deployment may still wait for something, or be in a list that is on its way here.
+                self._tools.tombstones.undeploy(payload.artifact_id, performed_at)
         match result:
             case Applied(change=change):
                 acks.applied(payload, change, correlation_id=event.correlation_id, received=event.received)
@@ -182,7 +191,8 @@ class Lifecycle:
     async def _delete(self, event: Event, artifact_id: str) -> Outcome:
         self._tools.tombstones.put(artifact_id)
         self._tools.acks.deleted(artifact_id)
-        result = await self._tools.deployments.apply_delete(artifact_id, correlation_id=event.correlation_id)
+        async with self._alone(artifact_id):
+            result = await self._tools.deployments.apply_delete(artifact_id, correlation_id=event.correlation_id)
         match result:
             case Applied():
                 return Outcome("applied")
@@ -192,6 +202,24 @@ class Lifecycle:
                 return Outcome("failed", f"{result.code}: {result.message}")
 
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _alone(self, artifact_id: str) -> asyncio.Lock:
+        """What was postponed runs outside of the artifact's queue: it must not write between a look and a write."""
+        lock = self._writing.get(artifact_id)
+        if lock is None:
+            lock = self._writing[artifact_id] = asyncio.Lock()
+        return lock
+
+    def _is_over(self, event: Event, payload: DeploymentEvent) -> bool:
+        """Whether the artifact was deleted since the event came, or undeployed since what the event tells of."""
+        is_deleted = self._tools.tombstones.since(payload.artifact_id, event.received)
+        return is_deleted or self._is_undeployed_since(payload)
+
+    def _is_undeployed_since(self, payload: DeploymentEvent) -> bool:
+        try:
+            return self._tools.tombstones.undeployed(payload.artifact_id, moment(payload.performed_at))
+        except OverflowError:
+            return False
 
     async def _fetch(self, event: Event, payload: DeploymentEvent) -> bytes | CallFailed:
         answer = await self._tools.rest.definition(self._kind, payload.artifact_id)

@@ -100,7 +100,7 @@ class RestApis(Lifecycle):
 
     async def _after_import(self, event: Event, payload: DeploymentEvent, local_id: str) -> None:
         await self._tools.echoes.settled(local_id, event.received + FETCH_PATIENCE - self._tools.now())
-        if self._tools.tombstones.since(payload.artifact_id, event.received):
+        if self._is_over(event, payload):
             tracing.settle(event.correlation_id, "overtaken")
             return
         self._settled(event, await self._deploy(event, payload, None))
@@ -127,7 +127,7 @@ class RestApis(Lifecycle):
         delay = REFERENCE_DELAY
         while self._tools.now() + delay - event.received < FETCH_PATIENCE:
             await asyncio.sleep(delay)
-            if self._tools.tombstones.since(payload.artifact_id, event.received):
+            if self._is_over(event, payload):
                 tracing.settle(event.correlation_id, "overtaken")
                 return
             if await self._tools.deployments.resolve(payload.artifact_id) is not None:

@@ -191,7 +191,10 @@ class _Run:
             await self._apply(row, document, performed_at)
 
     async def _apply(self, row: DeploymentRow, document: dict[str, Any], performed_at: datetime | None) -> None:
-        if self._tools.tombstones.since(row.artifact_id, self._circumstances.started):
+        tombstones = self._tools.tombstones
+        if tombstones.since(row.artifact_id, self._circumstances.started):
+            return
+        if tombstones.undeployed(row.artifact_id, performed_at):
             return
         deployment = self._tools.deployments.apply_deploy(
             row.artifact_id,
