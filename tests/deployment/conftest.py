@@ -1,6 +1,9 @@
 """A store on disk, a clock that is turned by hand, and documents."""
 
+import importlib.util
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,16 @@ from gatewright.deployment.serving import ServingBoard
 from gatewright.model.gateway import Gateway, Listener
 from gatewright.policies.registry import installed
 from gatewright.store import open_store
+
+if "deployment_plane" not in sys.modules:
+    # Folders of tests are no packages and must not be on the import path.
+    spec = importlib.util.spec_from_file_location("deployment_plane", Path(__file__).parent / "plane.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["deployment_plane"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+from deployment_plane import Plane
 
 START = datetime(2026, 8, 1, 10, 15, 30, 123_456, tzinfo=UTC)
 
@@ -111,3 +124,8 @@ def make_key_event():
         return KeyEvent(cp_api_id=cp_api_id, name=name, key_hash=key_material.hash_of(plain), **changed)
 
     return make
+
+
+@pytest.fixture
+def plane(store, rules, gateway, clock, board):
+    return Plane(store, rules, gateway, clock, board)

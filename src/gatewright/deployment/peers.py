@@ -96,6 +96,11 @@ class Peers:
         return self._all
 
     @property
+    def routers(self) -> Sequence[str]:
+        """The routers that living controllers have, as they last said."""
+        return [router for peer in self._all if peer.report is not None for router in peer.report.routers]
+
+    @property
     def holder(self) -> str:
         """The name of the controller that holds the connection to the control plane; empty while nobody does."""
         return next((peer.name for peer in self._all if peer.holds), "")

@@ -92,6 +92,19 @@ class PeersPort(Protocol):
         ...
 
 
+class ReturningPort(Protocol):
+    """Routers that are on their way back after a start; `deployment.returning.Returning` is one."""
+
+    @property
+    def expects_some(self) -> bool:
+        """Whether that none is connected says nothing yet."""
+        ...
+
+    async def settled(self, timeout: float) -> bool:  # noqa: ASYNC109
+        """Wait until it does; False after `timeout` s."""
+        ...
+
+
 class Rolled(msgspec.Struct, frozen=True):
     """An artifact as the rollout has put it into the snapshot.
 
@@ -116,6 +129,7 @@ class ServingBoard:
     def __init__(self) -> None:
         self._data_plane: DataPlane | None = None
         self._peers: PeersPort | None = None
+        self._returning: ReturningPort | None = None
         self._version_of: Callable[[ResourceId], str | None] = _unknown
         self._model_of: Callable[[str], str | None] = _unknown
         self._entries: dict[str, Rolled] = {}
@@ -143,6 +157,10 @@ class ServingBoard:
         """From now on the routers of other controllers count too."""
         self._peers = peers
         peers.rolled_to(self._floor)
+
+    def expect(self, returning: ReturningPort) -> None:
+        """From now on nothing is called stored for want of routers as long as some are awaited."""
+        self._returning = returning
 
     # -- the rollout's side ----------------------------------------------------------------------------------------
 
@@ -191,9 +209,26 @@ class ServingBoard:
 
     async def served(self, change: Change, timeout: float) -> Serving:  # noqa: ASYNC109 - the caller's deadline
         """See Deployments.served."""
-        deadline = asyncio.get_running_loop().time() + timeout
-        own = await self.served_here(change, timeout)
-        return own if self._peers is None else await self._peers.joined(own, change, _lane(change), deadline)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            serving = await self.served_here(change, deadline - loop.time())
+            if self._peers is not None:
+                serving = await self._peers.joined(serving, change, _lane(change), deadline)
+            returning = self._returning
+            if (
+                serving.state != "stored"
+                or returning is None
+                or not returning.expects_some
+                or not self._has_traffic(change)
+            ):
+                return serving
+            if not await returning.settled(deadline - loop.time()):
+                return Serving("timeout", 0, "no router has come back since the start of the controller")
+
+    def _has_traffic(self, change: Change) -> bool:
+        entry = self._entries.get(change.artifact_id)
+        return entry is not None and (entry.state == "serving" or bool(entry.left))
 
     async def served_here(self, change: Change, timeout: float) -> Serving:  # noqa: ASYNC109
         """The same, of the routers that are connected here."""

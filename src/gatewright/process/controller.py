@@ -25,6 +25,7 @@ from gatewright.deployment.immutable_artifacts import deploy_files
 from gatewright.deployment.kinds import KindRules, RestApiRules
 from gatewright.deployment.metrics import SNAPSHOT_SIZE
 from gatewright.deployment.peers import Peers
+from gatewright.deployment.returning import Returning
 from gatewright.deployment.rollout import Rollout
 from gatewright.deployment.secrets import Secrets
 from gatewright.deployment.serving import ServingBoard
@@ -165,7 +166,10 @@ class Controller:
             await deploy_files(deployments, Path(settings.immutable_gateway.artifacts_dir))
         await _without_collector(rollout.load)
         self.loaded = True
-        peers = Peers(store, self.board, lambda: [router.router for router in self.routers.now({}).routers])
+        peers = Peers(store, self.board, self._connected)
+        returning = Returning(store, lambda: (*self._connected(), *peers.routers))
+        await returning.load()
+        self.board.expect(returning)
         if store.is_shared:
             self.board.join(peers)
             self._tasks.append(asyncio.create_task(peers.run(), name="peers"))
@@ -177,6 +181,7 @@ class Controller:
         )
         self._stops.append(_closing(rollout.close))
         await self._serve_xds()
+        self._tasks.append(asyncio.create_task(returning.run(), name="returning routers"))
         make_link = partial(
             ControlPlane,
             settings,
@@ -210,6 +215,10 @@ class Controller:
         await self._serve_admin(deployments, certificates, overview, people)
         await link.start()
         self._stops.append(link.stop)
+
+    def _connected(self) -> list[str]:
+        """The routers that have an Envoy."""
+        return [router.router for router in self.routers.now({}).routers]
 
     async def _open_store(self) -> Store:
         settings = self._settings
