@@ -21,20 +21,16 @@ SIZE = 200
 PATIENCE = 120.0
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    made = Hub(tmp_path_factory.mktemp("hub"))
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    made = Hub(tmp_path / "hub")
     yield made.start()
+    # What a thread has started ends with the thread, at the latest with the event loop.
     if made.is_running:
         made.kill()
 
 
-@pytest.fixture(autouse=True)
-def nothing_left() -> None:
-    """Takes the place of the fixture of this name: the hub serves both tests."""
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tokens(hub: Hub) -> dict[str, str]:
     """Of every gateway, by handle."""
 
