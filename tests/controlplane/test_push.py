@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import zipfile
+from datetime import datetime
 
 import pytest
 from controlplane_lab import rest_api, until
@@ -362,6 +363,6 @@ async def test_a_template_is_sent_as_deployed_when_it_was_updated(site, hostile,
     async with site.linked(hostile_settings()):
         await until(lambda: importer.pushes)
     (entry,) = importer.pushes[0]
-    assert entry["updatedAt"] > entry["createdAt"]
+    assert datetime.fromisoformat(entry["updatedAt"]) > datetime.fromisoformat(entry["createdAt"])
     assert entry["deployedAt"] == entry["updatedAt"]
     assert (entry["status"], entry["properties"]) == ("deployed", {"deploymentRevision": entry["updatedAt"]})

@@ -43,6 +43,7 @@ async def test_a_gateway_gets_back_what_it_had(lab: Lab) -> None:
         await peer.acknowledge(first)
         await lab.client.create_key(REF, "some-key")
         assert (await peer.event())["type"] == "apikey.created"
+        lab.clock.advance(1)
         artifact = (await lab.client.deploy(OTHER, ["edge"])).artifact
         second = await peer.event()
         await peer.acknowledge(second)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from datetime import datetime
 
 import pytest
 from hub_lab import DOCUMENT, Lab
@@ -137,7 +138,7 @@ async def test_a_regenerated_key_has_another_value_and_the_same_name(lab: Lab) -
         assert (payload["apiId"], payload["keyName"], payload["issuer"]) == (artifact.id, "orders-key", "portal")
         assert json.loads(payload["apiKeyHashes"]) == {"sha256": digest}
         assert payload["expiresAt"] == "2099-01-01T00:00:00Z"
-        assert payload["updatedAt"] > created["payload"]["updatedAt"]
+        assert datetime.fromisoformat(payload["updatedAt"]) > datetime.fromisoformat(created["payload"]["updatedAt"])
         assert (listed["uuid"], listed["apiKeyHashes"]) == (created["payload"]["uuid"], {"sha256": digest})
 
         third = await lab.client.regenerate_key(REF, "orders-key", expires_at="2098-01-01T00:00:00Z")

@@ -140,7 +140,7 @@ async def test_only_the_status_changes(api, subscribe, admin):
     assert (await admin.put(path, json={"status": "ACTIVE"})).json()["status"] == "ACTIVE"
     untouched = await admin.put(path, json={})
     assert (untouched.status_code, untouched.json()["status"]) == (200, "ACTIVE")
-    assert untouched.json()["updatedAt"] > made["updatedAt"]
+    assert datetime.fromisoformat(untouched.json()["updatedAt"]) > datetime.fromisoformat(made["updatedAt"])
     assert refusal(await admin.put(path, json={"status": "active"})) == (400, "invalid status: active")
     assert refusal(await admin.put(path, content=b"{")) == (400, "Invalid request body")
     assert refusal(await admin.put("/subscriptions/none", content=b"{")) == (404, "Subscription not found")

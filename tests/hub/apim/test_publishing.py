@@ -6,6 +6,7 @@ import json
 import tarfile
 import uuid
 import zipfile
+from datetime import datetime
 
 import pytest
 import yaml
@@ -106,7 +107,8 @@ async def test_undeploying_and_deploying_again(site):
     await apim.client.deploy(made["id"], made["revision"], ["prod-gateway"])
     deployed = await gateway.message()
     assert deployed["payload"]["deploymentId"] == undeployed["payload"]["deploymentId"]
-    assert deployed["payload"]["performedAt"] > undeployed["payload"]["performedAt"]
+    told = [datetime.fromisoformat(event["payload"]["performedAt"]) for event in (undeployed, deployed)]
+    assert told[0] < told[1]
     for unknown in ("no-such-api", made["id"]):
         refused = await http.post(
             f"/api/am/publisher/v4/apis/{unknown}/undeploy-revision", params={"revisionId": "no-such"}, json=body
