@@ -64,7 +64,11 @@ async def _differences(played: Played, hub: HubClient, status: httpx2.AsyncClien
     async for each in _credentials(played):
         yield each
     # The product's own comparison must come to the same.
-    drift = (await status.get("/drift")).json()
+    answer = await status.get("/drift")
+    if answer.status_code != 200:
+        yield f"drift could not be found out: {answer.status_code} {answer.text}"
+        return
+    drift = answer.json()
     excused = {api.handle for api in played.hub_apis if api.version in api.broken}
     for artifact in drift["artifacts"]:
         if artifact["handle"] not in excused and artifact["id"] not in _broken_ids(views, excused):
