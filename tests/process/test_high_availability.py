@@ -207,8 +207,8 @@ def test_each_is_killed_in_turn_under_load_and_changes(
         site.tie(router, site.addresses)
         router.start()
     site.wait_until_whole()
-    site.controllers[0].deploy(rest_api("unchanged", backend.port))
-    assert site.everywhere("/unchanged/items")
+    site.controllers[0].deploy(rest_api("own-unchanged", backend.port))
+    assert site.everywhere("/own-unchanged/items")
 
     holder, standby = site.holder, site.standby
     victims: list[Gateway | Hub | Server] = [standby, site.routers[0], holder, site.routers[1], hub, database]
@@ -218,7 +218,7 @@ def test_each_is_killed_in_turn_under_load_and_changes(
     down: Gateway | Hub | Server | None = None
     hand_over: list[float] = []
     slowest = 0.0
-    load = Load(site.controllers[0].ports["http"], "/unchanged/items")
+    load = Load(site.controllers[0].ports["http"], "/own-unchanged/items")
     try:
         for number in range(1, changes + 1):
             phase = number % every
@@ -271,7 +271,7 @@ def test_each_is_killed_in_turn_under_load_and_changes(
         hand_over_s=hand_over[0],
         slowest_change_s=slowest,
     )
-    for handle in wanted:
+    for handle in [*wanted, "own-unchanged"]:
         if handle.startswith("own"):
             assert site.write("DELETE", f"/rest-apis/{handle}").status_code < 300
         else:
