@@ -8,7 +8,7 @@ from gatewright.deployment import Deployments
 from gatewright.deployment.credentials import Credentials
 from gatewright.deployment.kinds import RestApiRules
 from gatewright.deployment.placement import Placement
-from gatewright.deployment.quarantine import Quarantine
+from gatewright.deployment.quarantine import REFUSED_BY_ROUTER, Quarantine
 from gatewright.deployment.serving import Rolled
 from gatewright.policies.registry import installed
 from gatewright.store import last_good, open_store
@@ -51,3 +51,20 @@ async def test_kept_models_are_sealed(tmp_path, gateway, clock, board, rest_api,
         assert placement.good == ({} if other_key else {uuid: api})
     finally:
         await reopened.close()
+
+
+async def test_a_controller_that_has_served_nothing_does_not_take_the_good_version_of_another_away(
+    store, rules, gateway, clock, board, rest_api
+):
+    deployments = Deployments(store, [rules], board=board, pushes=False, clock=clock)
+    uuids = [
+        (await deployments.create("RestApi", rest_api(name), correlation_id="c", actor="admin")).row.uuid
+        for name in ("served", "never")
+    ]
+    await store.write(lambda c: last_good.keep(c, store.gateway_id, uuids[0], {"good": True}))
+    placement = Placement(Snapshot(), Credentials(), gateway=gateway, data_plane=None, drain_seconds=1)
+    fresh = Quarantine(store, placement, board, data_plane=None, clock=clock)
+    for uuid in uuids:
+        await fresh.add(uuid, Rolled("quarantined", clock(), code=REFUSED_BY_ROUTER, reason="y"))
+    kept = await store.read(lambda c: last_good.everything(c, store.gateway_id))
+    assert kept == {uuids[0]: {"good": True}, uuids[1]: {}}

@@ -7,10 +7,12 @@ that it serves again after a restart.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 
 from gatewright.deployment import metrics
 from gatewright.deployment.ids import Clock
@@ -68,13 +70,13 @@ class Quarantine:
         Of an artifact that routers refuse and that has served nothing yet, it is kept that it was to blame.
         """
         serving = self._placement.index.get(uuid)
-        if serving is not None or problem.code == REFUSED_BY_ROUTER:
-            model = self._sealed(serving) if serving is not None else {}
-            with contextlib.suppress(StoreUnavailable):
-                await self._store.write(
-                    lambda connection: last_good.keep(connection, self._store.gateway_id, uuid, model)
-                )
-                self._kept.add(uuid)
+        gateway_id = self._store.gateway_id
+        if serving is not None:
+            await self._keep(
+                uuid, partial(last_good.keep, gateway_id=gateway_id, uuid=uuid, model=self._sealed(serving))
+            )
+        elif problem.code == REFUSED_BY_ROUTER:
+            await self._keep(uuid, partial(last_good.blame, gateway_id=gateway_id, uuid=uuid))
         self._board.put(
             uuid,
             msgspec.structs.replace(
@@ -83,6 +85,11 @@ class Quarantine:
                 resources=self._placement.resources_of(uuid),
             ),
         )
+
+    async def _keep(self, uuid: str, write: Callable[[Connection], None]) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            await self._store.write(write)
+            self._kept.add(uuid)
 
     def _sealed(self, api: Api) -> object:
         """A model holds the values of the secrets that its document names; without keys there are no secrets."""
