@@ -447,6 +447,25 @@ async def test_what_a_reconcile_deletes_is_not_acknowledged_any_more(site, hosti
         assert peer.frames.empty()
 
 
+async def test_a_list_that_is_older_than_an_undeployment_does_not_deploy(site, hostile, hostile_settings, platform):
+    """The gateway does not know the artifact yet, and has answered that it is undeployed."""
+    platform.put("a1", "d1")
+
+    async def fetch(request):
+        peer = await hostile.peer()
+        later = (T0 + timedelta(seconds=1)).isoformat()
+        peer.event("api.undeployed", {"apiId": "a1", "deploymentId": "d1", "performedAt": later})
+        ack = (await peer.message())["payload"]
+        assert (ack["action"], ack["status"]) == ("undeploy", "success")
+        return platform.fetch(request)
+
+    hostile.answers["POST", f"{BASE}/deployments/fetch-batch"] = fetch
+    async with site.linked(hostile_settings()) as plane:
+        await until(lambda: plane.status().last_reconcile, SLOW)
+        assert platform.batches == [["d1"]]
+        assert await site.deployments.list() == []
+
+
 async def test_what_events_bring_meanwhile_is_not_downloaded_again(site, hostile, hostile_settings, platform):
     """Both tell of the same deployments after an outage; those of later batches are stored by then."""
     for number in range(60):
